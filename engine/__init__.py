@@ -1,0 +1,1 @@
+"""What every front door calls: create, start, stop, remove, list, inspect as functions on values."""

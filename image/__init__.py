@@ -1,0 +1,1 @@
+"""OCI images: references, registry client, manifests, archives, pull."""

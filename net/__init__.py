@@ -1,0 +1,1 @@
+"""Reachability: network drivers, ports, host names."""

@@ -1,0 +1,1 @@
+"""The kernel as an ordinary user sees it. Standard library only."""

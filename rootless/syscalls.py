@@ -1,0 +1,272 @@
+"""System calls that Python lacks, under the kernel's own names.
+
+One function a call: raises OSError with errno and the path, holds no policy. The error check sits on the prototype,
+so no caller can forget it. Descriptors that are returned are close-on-exec.
+"""
+
+import ctypes
+import os
+
+# Kernel headers: sched.h, mount.h, prctl.h, openat2.h, close_range.h, keyctl.h, fcntl.h.
+AT_EMPTY_PATH = 0x1000
+AT_FDCWD = -100
+AT_RECURSIVE = 0x8000
+AT_SYMLINK_NOFOLLOW = 0x100
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWNET = 0x40000000
+CLONE_NEWNS = 0x00020000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWUTS = 0x04000000
+CLOSE_RANGE_UNSHARE = 2
+FSCONFIG_CMD_CREATE = 6
+FSCONFIG_SET_FD = 5
+FSCONFIG_SET_FLAG = 0
+FSCONFIG_SET_STRING = 1
+FSMOUNT_CLOEXEC = 1
+FSOPEN_CLOEXEC = 1
+KEYCTL_JOIN_SESSION_KEYRING = 1
+MNT_DETACH = 2
+MOUNT_ATTR_NODEV = 0x4
+MOUNT_ATTR_NOEXEC = 0x8
+MOUNT_ATTR_NOSUID = 0x2
+MOUNT_ATTR_RDONLY = 0x1
+MOUNT_ATTR_NOSYMFOLLOW = 0x200000
+MOUNT_ATTR_NOATIME = 0x10
+MOUNT_ATTR__ATIME = 0x70
+MOVE_MOUNT_F_EMPTY_PATH = 0x4
+MOVE_MOUNT_T_EMPTY_PATH = 0x40
+MS_BIND = 0x1000
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_NOSUID = 2
+MS_PRIVATE = 1 << 18
+MS_RDONLY = 1
+MS_REC = 0x4000
+MS_REMOUNT = 32
+MS_SHARED = 1 << 20
+MS_SLAVE = 1 << 19
+MS_UNBINDABLE = 1 << 17
+NS_GET_PARENT = 0xB702
+NS_GET_USERNS = 0xB701
+OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+OPEN_TREE_CLONE = 1
+PR_CAPBSET_DROP = 24
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+PR_CAP_AMBIENT_RAISE = 2
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_DUMPABLE = 4
+PR_SET_KEEPCAPS = 8
+PR_SET_NAME = 15
+PR_SET_NO_NEW_PRIVS = 38
+PR_SET_PDEATHSIG = 1
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_NO_XDEV = 0x01
+SECCOMP_FILTER_FLAG_LOG = 2
+SECCOMP_SET_MODE_FILTER = 1
+SFD_CLOEXEC = os.O_CLOEXEC
+SFD_NONBLOCK = os.O_NONBLOCK
+
+# Calls without a wrapper in every libc that is supported. From 424 on the numbers are the same on all architectures.
+NR_CLOSE_RANGE = 436
+NR_FSCONFIG = 431
+NR_FSMOUNT = 432
+NR_FSOPEN = 430
+NR_MOUNT_SETATTR = 442
+NR_MOVE_MOUNT = 429
+NR_OPENAT2 = 437
+NR_OPEN_TREE = 428
+_BY_MACHINE = {  # keyctl, pivot_root, seccomp
+    "x86_64": (250, 155, 317),
+    "aarch64": (219, 41, 277),
+    "riscv64": (219, 41, 277),
+    "ppc64le": (271, 203, 358),
+    "s390x": (280, 217, 348),
+}
+NR_KEYCTL, NR_PIVOT_ROOT, NR_SECCOMP = _BY_MACHINE.get(os.uname().machine, (219, 41, 277))
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_errno = ctypes.get_errno
+
+
+def _check(result: int, _function: object, _args: object) -> int:
+    if result == -1:
+        number = _errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def _bind(name: str, *argtypes: type) -> "ctypes._CFuncPtr":
+    function = _libc[name]  # by index: a prototype of its own
+    function.argtypes = argtypes
+    function.restype = ctypes.c_long if name == "syscall" else ctypes.c_int
+    function.errcheck = _check
+    return function
+
+
+_int, _ulong, _long, _str, _ptr = ctypes.c_int, ctypes.c_ulong, ctypes.c_long, ctypes.c_char_p, ctypes.c_void_p
+_mount = _bind("mount", _str, _str, _str, _ulong, _str)
+_umount2 = _bind("umount2", _str, _int)
+_unshare = _bind("unshare", _int)
+_setns = _bind("setns", _int, _int)
+_prctl = _bind("prctl", _int, _ulong, _ulong, _ulong, _ulong)
+_syscall2 = _bind("syscall", _long, _long, _long)
+_syscall4 = _bind("syscall", _long, _long, _long, _long, _long)
+_syscall_open = _bind("syscall", _long, _int, _str, _ptr, _long)
+_syscall_path = _bind("syscall", _long, _int, _str, _long, _ptr, _long)
+_syscall_move = _bind("syscall", _long, _int, _str, _int, _str, _long)
+_syscall_fsopen = _bind("syscall", _long, _str, _long)
+_syscall_fsconfig = _bind("syscall", _long, _int, _long, _str, _str, _long)
+_syscall_pivot = _bind("syscall", _long, _str, _str)
+_syscall_buffer = _bind("syscall", _long, _long, _long, _ptr)
+_capset = _bind("capset", _ptr, _ptr)
+_signalfd = _bind("signalfd", _int, _ptr, _int)
+_sethostname = _bind("sethostname", _str, ctypes.c_size_t)
+
+
+def _path(value: "str | bytes | None") -> "bytes | None":
+    return os.fsencode(value) if value is not None else None
+
+
+def mount(source: str | None, target: str, fstype: str | None, flags: int, data: str | None = None) -> None:
+    try:
+        _mount(_path(source), _path(target), _path(fstype), flags, _path(data))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, target) from None
+
+
+def umount2(target: str, flags: int = 0) -> None:
+    try:
+        _umount2(_path(target), flags)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, target) from None
+
+
+def unshare(flags: int) -> None:
+    _unshare(flags)
+
+
+def setns(fd: int, flags: int) -> None:
+    _setns(fd, flags)
+
+
+def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
+    return int(_prctl(option, arg2, arg3, arg4, arg5))
+
+
+def sethostname(name: str) -> None:
+    encoded = os.fsencode(name)
+    _sethostname(encoded, len(encoded))
+
+
+def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
+    _syscall4(NR_CLOSE_RANGE, first, last, flags, 0)
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
+
+
+def openat2(dir_fd: int, path: str | bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:
+    """A descriptor; `flags` gets O_CLOEXEC. EAGAIN (a rename raced a `..`) is retried 32 times."""
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    attempts = 32
+    while True:
+        try:
+            return int(_syscall_open(NR_OPENAT2, dir_fd, _path(path), ctypes.byref(how), ctypes.sizeof(how)))
+        except OSError as error:
+            attempts -= 1
+            if error.errno != 11 or not attempts:  # EAGAIN
+                raise OSError(error.errno, error.strerror, os.fsdecode(path)) from None
+
+
+def open_tree(dir_fd: int, path: str, flags: int) -> int:
+    try:
+        return int(_syscall_path(NR_OPEN_TREE, dir_fd, _path(path), flags | OPEN_TREE_CLOEXEC, None, 0))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+
+
+def move_mount(from_fd: int, from_path: str, to_fd: int, to_path: str, flags: int) -> None:
+    try:
+        _syscall_move(NR_MOVE_MOUNT, from_fd, _path(from_path), to_fd, _path(to_path), flags)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, to_path or f"fd {to_fd}") from None
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd")]
+
+
+def mount_setattr(
+    dir_fd: int, path: str, flags: int, *, attr_set: int = 0, attr_clr: int = 0, propagation: int = 0
+) -> None:
+    attributes = _MountAttr(attr_set, attr_clr, propagation, 0)
+    size = ctypes.sizeof(attributes)
+    try:
+        _syscall_path(NR_MOUNT_SETATTR, dir_fd, _path(path), flags, ctypes.byref(attributes), size)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path or f"fd {dir_fd}") from None
+
+
+def fsopen(fstype: str) -> int:
+    try:
+        return int(_syscall_fsopen(NR_FSOPEN, _path(fstype), FSOPEN_CLOEXEC))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, fstype) from None
+
+
+def fsconfig(fd: int, command: int, key: str | None = None, value: str | None = None, aux: int = 0) -> None:
+    try:
+        _syscall_fsconfig(NR_FSCONFIG, fd, command, _path(key), _path(value), aux)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, key or "file system") from None
+
+
+def fsmount(fd: int, attributes: int = 0) -> int:
+    return int(_syscall4(NR_FSMOUNT, fd, FSMOUNT_CLOEXEC, attributes, 0))
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    try:
+        _syscall_pivot(NR_PIVOT_ROOT, _path(new_root), _path(put_old))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, new_root) from None
+
+
+def keyctl_join_session_keyring() -> None:
+    """A new anonymous session keyring. EDQUOT when the user has 200 keys."""
+    _syscall2(NR_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, 0)
+
+
+class _SockFprog(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+
+def seccomp_set_filter(program: bytes, flags: int = 0) -> None:
+    """Loads a classic BPF program (8 bytes an instruction); EACCES without CAP_SYS_ADMIN or no-new-privileges."""
+    buffer = ctypes.create_string_buffer(program, len(program))
+    prog = _SockFprog(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
+    _syscall_buffer(NR_SECCOMP, SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(prog))
+
+
+def capset(effective: int, permitted: int, inheritable: int) -> None:
+    """Sets the three sets of the calling thread, each a bit mask (capability number n is bit n)."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3
+    low, high = 0xFFFFFFFF, 32
+    sets = (effective, permitted, inheritable)
+    data = (ctypes.c_uint32 * 6)(*[s & low for s in sets], *[s >> high for s in sets])
+    _capset(ctypes.byref(header), ctypes.byref(data))
+
+
+def signalfd(signals: "set[int]") -> int:
+    """A non-blocking descriptor that delivers `signals`, which the caller has blocked."""
+    mask = (ctypes.c_ulong * 16)()
+    for number in signals:
+        mask[0] |= 1 << (number - 1)
+    return int(_signalfd(-1, ctypes.byref(mask), SFD_CLOEXEC | SFD_NONBLOCK))

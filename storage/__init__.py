@@ -1,0 +1,1 @@
+"""What lies on disk: paths, records and locks, blobs, layers, unpacking, drivers, volumes."""

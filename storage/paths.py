@@ -1,0 +1,167 @@
+"""The one file that knows the names of files and folders on disk. `docs/internals.md` lists them for people.
+
+A `Store` is the pair of folders that one set of containers and images lives in: `root` survives a reboot, `runroot`
+(sockets, caches) may vanish at any time and nothing is lost.
+"""
+
+import os
+
+from pyctr.rootless.errors import PyctrError
+from pyctr.rootless.values import Value
+
+LAYER_NAME_LENGTH = 24  # 120 bits in base32: 127 lower layers still fit in one page of mount options
+TEMPORARY = "tmp."  # prefix of an object that is being built or removed; swept when its lock can be taken
+
+
+def check_component(name: str, kind: str) -> str:
+    """`name` when it can be one path component, else PyctrError. The last guard: callers check their own grammar."""
+    if not name or name in (".", "..") or "/" in name or "\0" in name or len(os.fsencode(name)) > 255:
+        raise PyctrError(f"{kind} {name!r} cannot be used as a name on disk")
+    return name
+
+
+def quote_component(name: str) -> str:
+    """A reference as one path component: `/` and `%` are percent-quoted, a leading dot too."""
+    quoted = name.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
+    return "%2E" + quoted[1:] if quoted.startswith(".") else quoted
+
+
+def unquote_component(name: str) -> str:
+    """The reference that `quote_component` was given."""
+    return name.replace("%2E", ".").replace("%2F", "/").replace("%00", "\0").replace("%25", "%")
+
+
+class Store(Value):
+    """Where one user's containers and images are. Absolute paths."""
+
+    root: str
+    runroot: str
+
+    def blobs(self) -> str:
+        """blobs/: an OCI image layout (blobs/blobs/sha256 would be its standard inner folder; see `blob`)."""
+        return f"{self.root}/blobs"
+
+    def blob(self, digest: str) -> str:
+        """The file of a blob, for a checked digest `sha256:<64 hex>`."""
+        algorithm, _, value = digest.partition(":")
+        return f"{self.root}/blobs/{check_component(algorithm, 'digest')}/{check_component(value, 'digest')}"
+
+    def images(self) -> str:
+        return f"{self.root}/images"
+
+    def image(self, image_id: str) -> str:
+        """The record of an image: images/<64 hex of its config digest>.json"""
+        return f"{self.root}/images/{check_component(image_id, 'image')}.json"
+
+    def image_names(self) -> str:
+        return f"{self.root}/names/images"
+
+    def image_name(self, reference: str) -> str:
+        """names/images/<quoted reference with its tag>: which image a name means."""
+        return f"{self.root}/names/images/{check_component(quote_component(reference), 'image name')}"
+
+    def layers(self, key: str) -> str:
+        """layers/<format>-<map>/: all layers of one driver format and one id map."""
+        return f"{self.root}/layers/{check_component(key, 'layer key')}"
+
+    def containers(self) -> str:
+        return f"{self.root}/containers"
+
+    def container(self, container_id: str) -> str:
+        return f"{self.root}/containers/{check_component(container_id, 'container')}"
+
+    def container_names(self) -> str:
+        return f"{self.root}/names/containers"
+
+    def container_name(self, name: str) -> str:
+        """names/containers/<name>: a file that holds the id of the container; its existence is the claim."""
+        return f"{self.root}/names/containers/{check_component(name, 'container name')}"
+
+    def exits(self) -> str:
+        return f"{self.root}/exits"
+
+    def exit_record(self, container_id: str) -> str:
+        return f"{self.root}/exits/{check_component(container_id, 'container')}"
+
+    def volumes(self) -> str:
+        return f"{self.root}/volumes"
+
+    def volume(self, name: str) -> str:
+        return f"{self.root}/volumes/{check_component(name, 'volume')}"
+
+    def store_lock(self) -> str:
+        """Held shared while anything is made that refers to layers, exclusively by sweepers."""
+        return f"{self.root}/store.lock"
+
+    def events(self) -> str:
+        return f"{self.root}/events.log"
+
+    def cache(self) -> str:
+        """Derived files (compiled filters, parsed configuration): rebuilt when missing or older."""
+        return f"{self.root}/cache"
+
+    def container_run(self, container_id: str) -> str:
+        """Sockets and exec sessions of a running container."""
+        return f"{self.runroot}/{check_component(container_id, 'container')}"
+
+
+# Inside the folder of a container.
+SPEC = "spec.json"
+SETTINGS = "settings.json"
+STATE = "state.json"
+UPPER = "upper"
+WORK = "work"
+LOG = "ctr.log"
+HOSTS = "hosts"
+HOSTNAME = "hostname"
+RESOLV_CONF = "resolv.conf"
+EPHEMERAL = "ephemeral"  # mark of a --rm container, made at creation: a sweeper may remove it once it is dead
+
+# Inside the folder of a running container under runroot.
+ATTACH_SOCKET = "attach"
+EXEC_SESSIONS = "exec"
+
+# Inside the folder of a layer.
+LAYER_DIFF = "diff"
+LAYER_RECORD = "layer.json"
+LAYER_COMPLETE = "complete"
+
+# Inside the folder of a volume.
+VOLUME_RECORD = "volume.json"
+VOLUME_DATA = "data"
+
+
+def default_store(root: str | None = None, runroot: str | None = None) -> Store:
+    """The store of this user: `root` or $XDG_DATA_HOME/pyctr, `runroot` or $XDG_RUNTIME_DIR/pyctr.
+
+    Without XDG_RUNTIME_DIR (su, cron) the runtime folder is /run/user/UID when it exists, else /tmp/pyctr-UID,
+    made with mode 0700 and refused when it belongs to somebody else.
+    """
+    env = os.environ
+    uid = os.getuid()
+    if root is None:
+        home = env.get("XDG_DATA_HOME") or f"{env.get('HOME') or _home(uid)}/.local/share"
+        root = f"{home}/pyctr"
+    if runroot is None:
+        base = env.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
+        runroot = f"{base}/pyctr" if os.access(base, os.W_OK) else _private_tmp(uid)
+    return Store(root=os.path.abspath(root), runroot=os.path.abspath(runroot))
+
+
+def _home(uid: int) -> str:
+    import pwd
+
+    return pwd.getpwuid(uid).pw_dir
+
+
+def _private_tmp(uid: int) -> str:
+    path = f"/tmp/pyctr-{uid}"
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        status = os.lstat(path)
+        if status.st_uid != uid or status.st_mode & 0o170077 != 0o040000:
+            raise PyctrError(
+                f"{path} is not a private folder of uid {uid}", "Set XDG_RUNTIME_DIR or give --runroot."
+            ) from None
+    return path
