@@ -4,6 +4,8 @@
 The shapes follow the OCI runtime specification where it has a word for a thing.
 """
 
+from pyctr.net.model import Network
+from pyctr.rootless.idmap import IdMaps
 from pyctr.rootless.values import Value
 
 SPEC_VERSION = 1
@@ -21,14 +23,6 @@ class Namespace(Value):
     kind: str
     mode: str = "new"
     target: str = ""
-
-
-class IdRange(Value):
-    """One line of a uid_map or gid_map: `length` ids from `inside` on are those from `outside` on in the parent."""
-
-    inside: int
-    outside: int
-    length: int
 
 
 class Mount(Value):
@@ -85,31 +79,6 @@ class Rootfs(Value):
     volatile: bool = False  # nothing of the upper layer needs to survive a power cut
 
 
-class PortMapping(Value):
-    """One published range of ports: `length` ports from `host_port` on `host_ip` (empty: every address)."""
-
-    host_ip: str
-    host_port: int
-    container_port: int
-    protocol: str = "tcp"
-    length: int = 1
-
-
-class Network(Value):
-    """How the container is reached and what it reaches. `driver` is pasta, slirp4netns, slirpnetstack, none, host or container."""
-
-    driver: str = "none"
-    options: tuple[str, ...] = ()  # what followed the colon of --network
-    ports: tuple[PortMapping, ...] = ()
-    exposed: tuple[str, ...] = ()  # "80/tcp", only told
-    dns: tuple[str, ...] = ()
-    dns_search: tuple[str, ...] = ()
-    dns_options: tuple[str, ...] = ()
-    extra_hosts: tuple[str, ...] = ()  # "name:ip"
-    manage_hosts: bool = True  # --no-hosts clears it
-    manage_resolv_conf: bool = True  # --dns none clears it
-
-
 class Log(Value):
     """Where the output goes: driver k8s-file or none."""
 
@@ -144,8 +113,7 @@ class Spec(Value):
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     namespaces: tuple[Namespace, ...] = ()
-    uid_map: tuple[IdRange, ...] = ()  # of the container's user namespace; outside ids are the host's
-    gid_map: tuple[IdRange, ...] = ()
+    id_maps: IdMaps | None = None  # of the container's user namespace; outside ids are the host's
     hostname: str = ""
     mounts: tuple[Mount, ...] = ()
     anonymous_volumes: tuple[str, ...] = ()  # removed with the container (--rm, rm -v)
