@@ -1,0 +1,69 @@
+"""Starting programs and children, without `subprocess`."""
+
+import _signal
+import os
+import sys
+
+from pyctr.rootless import syscalls
+
+ALL_SIGNALS = set(range(1, 32))
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def find_executable(name: str, path: str | None = None) -> str | None:
+    """The file that PATH (and then the system's folders) has for `name`, or None."""
+    if "/" in name:
+        return name if os.access(name, os.X_OK) else None
+    for folder in f"{path or os.environ.get('PATH', '')}:{_DEFAULT_PATH}".split(":"):
+        candidate = f"{folder}/{name}"
+        if folder and os.access(candidate, os.X_OK):
+            return candidate
+    return None
+
+
+def spawn(
+    path: str, argv: list[str], *, stdin: int = -1, stdout: int = -1, stderr: int = -1, env: "dict[str, str] | None" = None
+) -> int:
+    """Starts a program with default signals; its pid. Streams that are not given are /dev/null.
+
+    Descriptors of this process are close-on-exec (PEP 446), so nothing else is inherited.
+    """
+    actions: "list[tuple[object, ...]]" = []
+    for number, fd in enumerate((stdin, stdout, stderr)):
+        if fd >= 0:
+            actions.append((os.POSIX_SPAWN_DUP2, fd, number))
+        else:
+            actions.append((os.POSIX_SPAWN_OPEN, number, "/dev/null", os.O_RDWR, 0))
+    return os.posix_spawn(
+        path,
+        argv,
+        os.environ if env is None else env,
+        file_actions=actions,
+        setsigmask=(),
+        setsigdef=ALL_SIGNALS - {_signal.SIGKILL, _signal.SIGSTOP},
+    )
+
+
+def restore_signals() -> None:
+    """Default dispositions and an empty mask, as a program expects to be started (Python ignores SIGPIPE and SIGXFSZ)."""
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT):
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def close_all_but(keep: "set[int]") -> None:
+    """Closes every descriptor from 3 on that is not in `keep`: the first act of a forked child."""
+    first = 3
+    for fd in sorted(fd for fd in keep if fd >= 3):
+        if fd > first:
+            syscalls.close_range(first, fd - 1)
+        first = fd + 1
+    syscalls.close_range(first)
+
+
+def self_command() -> list[str]:
+    """The words that start this very pyctr again, whatever installed or froze it."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable]
+    start = f"import sys; sys.path[:] = {sys.path!r}; from pyctr.cli.main import main; main()"
+    return [sys.executable, "-I", "-S", "-c", start]
