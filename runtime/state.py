@@ -8,7 +8,8 @@ import time
 
 from pyctr.rootless.errors import BrokenRecord
 from pyctr.rootless.values import Value
-from pyctr.storage import jsontext, paths, records
+from pyctr.rootless import jsontext
+from pyctr.storage import paths, records
 
 STATE_VERSION = 1
 

@@ -10,7 +10,7 @@ import os
 
 from pyctr.rootless.errors import BrokenRecord
 from pyctr.rootless.values import Value
-from pyctr.storage import jsontext
+from pyctr.rootless import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,0 +1,144 @@
+"""What launch, monitor and init tell each other, as typed values. docs/internals.md draws the talk.
+
+    launch  -> monitor   Launch                        start this container
+    monitor -> launch    Started, Failed
+    init    -> monitor   Entered, Born, Prepared, Failed; end of file when the command has been executed
+    monitor -> init      Mapped, Prepare, Go; end of file when the monitor has died
+"""
+
+import _socket
+import array
+
+from pyctr.net.model import Helper
+from pyctr.rootless import jsontext
+from pyctr.rootless.errors import PyctrError
+from pyctr.rootless.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    V = TypeVar("V", bound=Value)
+
+_LIMIT = 128 << 10  # bytes of one message
+_SOL_SOCKET, _SCM_RIGHTS = 1, 1
+
+
+class Launch(Value):
+    """Start container `id` of the store; `rows` and `columns` are the size of its terminal when it has one."""
+
+    root: str
+    runroot: str
+    id: str
+    helper: Helper | None = None
+    rows: int = 0
+    columns: int = 0
+    attached: bool = False  # the launching command stays, reads the output and removes an ephemeral container
+    event: str = "start"
+
+
+class Started(Value):
+    """The command runs; `pid` is the container's pid 1."""
+
+    pid: int
+
+
+class Failed(Value):
+    """The container could not be started, for the user to read."""
+
+    message: str
+    hint: str = ""
+    exit_code: int = 125
+
+    def error(self) -> PyctrError:
+        return PyctrError(self.message, self.hint or None, exit_code=self.exit_code)
+
+
+class Entered(Value):
+    """The child is in its new user namespace and waits for its id maps."""
+
+
+class Mapped(Value):
+    """The id maps are written."""
+
+
+class Born(Value):
+    """The container's pid 1 exists; `pid` is its number in the monitor's pid namespace."""
+
+    pid: int
+
+
+class Prepare(Value):
+    """Set up the root file system and everything else but the command."""
+
+    root: str
+    runroot: str
+    id: str
+    wait_for_route: bool = False
+    rows: int = 0
+    columns: int = 0
+    join_session_keyring: bool = True
+
+
+class Prepared(Value):
+    """All is set up; the master of the terminal comes along when the container has one."""
+
+
+class Go(Value):
+    """The record with the pid is written: execute the command."""
+
+
+_KINDS: "dict[str, type[Value]]" = {
+    kind.__name__: kind for kind in (Launch, Started, Failed, Entered, Mapped, Born, Prepare, Prepared, Go)
+}
+
+
+class Channel:
+    """One end of a talk. Messages keep their boundaries (SOCK_SEQPACKET) and may carry descriptors."""
+
+    def __init__(self, sock: "_socket.socket") -> None:
+        self.sock = sock
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    def close(self) -> None:
+        self.sock.close()
+
+    def send(self, message: Value, fds: "tuple[int, ...]" = ()) -> None:
+        """Sends a message; BrokenPipeError when the other end is gone."""
+        data = jsontext.dumps([type(message).__name__, message.to_json()]).encode()
+        rights = [(_SOL_SOCKET, _SCM_RIGHTS, array.array("i", fds))] if fds else []
+        self.sock.sendmsg([data], rights, _socket.MSG_NOSIGNAL)
+
+    def receive(self) -> "tuple[Value | None, list[int]]":
+        """The next message and its descriptors; (None, []) at the end of file."""
+        try:
+            data, rights, _flags, _ = self.sock.recvmsg(_LIMIT, 256, _socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            return None, []
+        fds = array.array("i")
+        for _level, _kind, payload in rights:
+            fds.frombytes(payload)
+        if not data:
+            return None, []
+        name, fields = jsontext.loads(data.decode())
+        return _KINDS[name].from_json(fields), list(fds)
+
+    def expect(self, kind: "type[V]") -> "V":
+        """The next message, which must be of `kind`; a Failed is raised; EOFError when the other end is gone."""
+        message, _fds = self.receive()
+        if isinstance(message, kind):
+            return message
+        if isinstance(message, Failed):
+            raise message.error()
+        if message is None:
+            raise EOFError(kind.__name__)
+        raise PyctrError(f"expected {kind.__name__}, got {message!r}")
+
+
+def channel_pair() -> tuple[Channel, Channel]:
+    """Two connected ends, close-on-exec."""
+    kind = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
+    first, second = _socket.socketpair(_socket.AF_UNIX, kind)  # type: ignore[attr-defined]
+    return Channel(first), Channel(second)
