@@ -1,0 +1,60 @@
+"""The native overlay driver: a container's root from its layers, mounted inside its namespaces.
+
+Upstream rules: kernel Documentation/filesystems/overlayfs.rst. Whiteouts are 0:0 devices, opaque marks are
+`user.overlay.opaque` (option userxattr), which an unprivileged mount needs.
+"""
+
+import os
+
+from pyctr.rootless import syscalls
+from pyctr.rootless.errors import PyctrError
+from pyctr.rootless.values import TYPE_CHECKING
+from pyctr.storage import paths
+
+if TYPE_CHECKING:
+    from pyctr.runtime.spec import Rootfs
+
+FORMAT = "overlay"
+_EMPTY = "empty"  # a lower folder for images without layers
+
+
+def mount(store: paths.Store, folder: str, rootfs: "Rootfs", target: str) -> None:
+    """Mounts layers, `folder`/upper and `folder`/work at `target`, in this mount namespace.
+
+    The option string must fit one page for 127 layers, so mount(2) runs from inside the folder of the layers with their
+    short names. PyctrError names the layer that is missing.
+    """
+    layers = store.layers(rootfs.key)
+    names = [f"{name}/{paths.LAYER_DIFF}" for name in reversed(rootfs.layers)]
+    if not names:
+        os.makedirs(f"{layers}/{_EMPTY}", exist_ok=True)
+        names = [_EMPTY]
+    upper, work = f"{folder}/{paths.UPPER}", f"{folder}/{paths.WORK}"
+    options = f"lowerdir={':'.join(names)},upperdir={_escape(upper)},workdir={_escape(work)},userxattr"
+    if rootfs.volatile:
+        options += ",volatile"
+    if len(options) >= os.sysconf("SC_PAGE_SIZE"):
+        raise PyctrError(
+            f"{len(names)} layers under {layers} need {len(options)} bytes of mount options, more than a page",
+            "Use a shorter --root.",
+        )
+    os.chdir(layers)
+    try:
+        syscalls.mount("overlay", target, "overlay", 0, options)
+    except OSError as error:
+        raise _explain(error, layers, names) from None
+    finally:
+        os.chdir("/")
+
+
+def _escape(path: str) -> str:
+    return path.replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
+
+
+def _explain(error: OSError, layers: str, names: "list[str]") -> PyctrError:
+    for name in names:
+        if not os.path.isdir(f"{layers}/{name}"):
+            return PyctrError(f"layer {layers}/{name} is missing", "Pull or load the image again.")
+    return PyctrError(
+        f"cannot mount the overlay of {len(names)} layers: {error.strerror}", "Run 'pyctr doctor' to see why."
+    )
