@@ -1,0 +1,1 @@
+"""Tests against the real thing: namespaces, mounts, registries, networks. Folders as in the source."""
