@@ -53,6 +53,7 @@ NS_GET_USERNS = 0xB701
 OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 OPEN_TREE_CLONE = 1
 PR_CAPBSET_DROP = 24
+PR_CAPBSET_READ = 23
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 PR_CAP_AMBIENT_RAISE = 2
@@ -109,7 +110,13 @@ def _bind(name: str, *argtypes: type) -> "ctypes._CFuncPtr":
     return function
 
 
-_int, _ulong, _long, _str, _ptr = ctypes.c_int, ctypes.c_ulong, ctypes.c_long, ctypes.c_char_p, ctypes.c_void_p
+_int, _ulong, _long, _str, _ptr = (
+    ctypes.c_int,
+    ctypes.c_ulong,
+    ctypes.c_long,
+    ctypes.c_char_p,
+    ctypes.c_void_p,
+)
 _mount = _bind("mount", _str, _str, _str, _ulong, _str)
 _umount2 = _bind("umount2", _str, _int)
 _unshare = _bind("unshare", _int)
@@ -124,6 +131,7 @@ _syscall_fsopen = _bind("syscall", _long, _str, _long)
 _syscall_fsconfig = _bind("syscall", _long, _int, _long, _str, _str, _long)
 _syscall_pivot = _bind("syscall", _long, _str, _str)
 _syscall_buffer = _bind("syscall", _long, _long, _long, _ptr)
+_capget = _bind("capget", _ptr, _ptr)
 _capset = _bind("capset", _ptr, _ptr)
 _signalfd = _bind("signalfd", _int, _ptr, _int)
 _sethostname = _bind("sethostname", _str, ctypes.c_size_t)
@@ -253,6 +261,14 @@ def seccomp_set_filter(program: bytes, flags: int = 0) -> None:
     buffer = ctypes.create_string_buffer(program, len(program))
     prog = _SockFprog(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     _syscall_buffer(NR_SECCOMP, SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(prog))
+
+
+def capget() -> tuple[int, int, int]:
+    """The effective, permitted and inheritable set of the calling thread, as bit masks."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3
+    data = (ctypes.c_uint32 * 6)()
+    _capget(ctypes.byref(header), ctypes.byref(data))
+    return data[0] | data[3] << 32, data[1] | data[4] << 32, data[2] | data[5] << 32
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:
