@@ -27,6 +27,7 @@ class Option(Value):
     complete: str = ""
     hidden: bool = False
     unsupported: bool = False
+    group: str = ""  # heading in the help; "Options" when empty
 
 
 class Argument(Value):

@@ -1,0 +1,106 @@
+"""Which commands there are and which module holds each; the modules are loaded when their command is used.
+
+A module holds its table as `COMMAND`, or under the name that follows a colon ("pyctr.cli.volume:LIST").
+"""
+
+from pyctr.rootless.errors import PyctrError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyctr.cli.tables import Command
+
+# name of the command -> (module, summary); the order is that of the help. The summary stands here so that
+# `pyctr --help` and completion need not load every module.
+COMMANDS: "dict[str, tuple[str, str]]" = {
+    "attach": ("pyctr.cli.attach", "Attach to a running container"),
+    "create": ("pyctr.cli.create", "Create a container without starting it"),
+    "exec": ("pyctr.cli.exec", "Run a command in a running container"),
+    "inspect": ("pyctr.cli.inspect", "Show everything that is known of containers or images"),
+    "kill": ("pyctr.cli.kill", "Send a signal to containers"),
+    "logs": ("pyctr.cli.logs", "Show the output of a container"),
+    "ps": ("pyctr.cli.ps", "List containers"),
+    "restart": ("pyctr.cli.restart", "Stop containers and start them again"),
+    "rm": ("pyctr.cli.rm", "Remove containers"),
+    "run": ("pyctr.cli.run", "Create and start a container, and stay with it"),
+    "start": ("pyctr.cli.start", "Start containers that exist"),
+    "stop": ("pyctr.cli.stop", "Stop running containers"),
+    "wait": ("pyctr.cli.wait", "Wait until containers stop, and print their exit codes"),
+    "container cleanup": ("pyctr.cli.cleanup", "Finish what a dead monitor left undone"),
+    "images": ("pyctr.cli.images", "List images"),
+    "image inspect": ("pyctr.cli.image_inspect", "Show everything that is known of images"),
+    "import": ("pyctr.cli.import_", "Make an image from the tar archive of a root file system"),
+    "load": ("pyctr.cli.load", "Load images from an archive"),
+    "pull": ("pyctr.cli.pull", "Fetch images from a registry"),
+    "rmi": ("pyctr.cli.rmi", "Remove images"),
+    "tag": ("pyctr.cli.tag", "Give an image more names"),
+    "completion": ("pyctr.cli.completion", "Print the script that completes commands in a shell"),
+    "doctor": ("pyctr.cli.doctor", "Try what containers need and say how to repair what fails"),
+    "info": ("pyctr.cli.info", "Show facts about this machine and the store"),
+    "unshare": ("pyctr.cli.unshare", "Run a command in the user namespace of the containers"),
+    "version": ("pyctr.cli.version", "Show the version"),
+}
+
+# Headings of `pyctr --help`; a command that is missing here is for pyctr's own use.
+HEADINGS: "dict[str, tuple[str, ...]]" = {
+    "Containers": (
+        *("run", "create", "start", "stop", "restart", "kill", "rm"),
+        *("ps", "logs", "exec", "attach", "inspect", "wait"),
+    ),
+    "Images": ("pull", "load", "import", "images", "rmi", "tag", "image inspect"),
+    "System": ("info", "version", "unshare", "doctor", "completion"),
+}
+
+# Other names, as the words that stand for them.
+ALIASES: "dict[str, tuple[str, ...]]" = {
+    "container inspect": ("inspect", "--type=container"),
+    "container list": ("ps",),
+    "container ls": ("ps",),
+    "image list": ("images",),
+    "image ls": ("images",),
+    "image rm": ("rmi",),
+    "system info": ("info",),
+}
+
+# `pyctr container stop` is `pyctr stop`.
+VERBS: "dict[str, tuple[str, ...]]" = {
+    "container": (
+        *("attach", "create", "exec", "kill", "logs", "ps", "restart", "rm", "run", "start", "stop", "wait"),
+    ),
+    "image": ("import", "load", "pull", "tag"),
+}
+
+NOUNS = frozenset(VERBS)
+
+# Commands of podman that pyctr does not have yet: refused by name.
+UNSUPPORTED = frozenset(
+    """artifact auto-update build commit compose cp diff events export farm generate healthcheck history init kube login
+    logout machine manifest mount network pause pod port push quadlet rename save search secret stats system top umount
+    unmount unpause untag update volume""".split()
+)
+
+
+def resolve(words: "list[str]") -> "tuple[str, list[str]] | None":
+    """The name of the command that `words` begin with and the words after it; None when it is not a command."""
+    verb = " ".join(words[:2])
+    if len(words) > 1:
+        if verb in COMMANDS:
+            return verb, words[2:]
+        if verb in ALIASES:
+            name, *extra = ALIASES[verb]
+            return name, [*extra, *words[2:]]
+        if words[1] in VERBS.get(words[0], ()):
+            return words[1], words[2:]
+    return (words[0], words[1:]) if words[0] in COMMANDS else None
+
+
+def load(name: str) -> "Command":
+    """The table of a command, from its module. KeyError when there is no such command."""
+    module_name, _, attribute = COMMANDS[name][0].partition(":")
+    try:
+        module = __import__(module_name, fromlist=("COMMAND",))
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise
+        raise PyctrError(f"pyctr {name} is not supported yet", "See 'pyctr --help' for what is.") from None
+    command: Command = getattr(module, attribute or "COMMAND")
+    return command

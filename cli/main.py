@@ -1,0 +1,90 @@
+"""The way into the program: find the command, read its line, call it, turn failures into messages and exit codes."""
+
+import os
+import sys
+
+from pyctr.cli import commands, reader
+from pyctr.cli.globals import ANYWHERE, GLOBAL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+def main() -> "NoReturn":
+    """Runs the program and leaves it."""
+    words = sys.argv[1:]
+    try:
+        code = dispatch(words)
+        flush()
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 125
+    except BaseException as error:
+        from pyctr.cli.failure import report
+
+        code = report(error, debug=wants_debug(words))
+    leave(code)
+
+
+def leave(code: int) -> "NoReturn":
+    """Ends the process without the interpreter's teardown, which takes 5 ms. What is printed gets out first."""
+    try:
+        flush()
+    except OSError:
+        code = code or 125
+    os._exit(code)
+
+
+def flush() -> None:
+    """Writes out what was printed. OSError when it cannot be (a full disk, a reader that went away)."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+
+
+def dispatch(words: "list[str]") -> int:
+    """The exit code of the command line `words`."""
+    if "_PYCTR_COMPLETE" in os.environ:
+        from pyctr.cli import clickbridge
+
+        return clickbridge.complete(os.environ["_PYCTR_COMPLETE"])
+    try:
+        options, rest = reader.read(GLOBAL, words)
+    except reader.Unreadable:
+        from pyctr.cli import clickbridge
+
+        return clickbridge.explain_global(words)
+    if options.version:
+        from pyctr import __version__
+
+        print(f"pyctr version {__version__}")
+        return 0
+    rest = [*rest[1:], "--help"] if rest[:1] == ("help",) else list(rest)
+    found = commands.resolve(rest)
+    if found is not None:
+        return run(*found, options)
+    from pyctr.cli import clickbridge
+
+    if not rest or rest == ["--help"]:
+        return clickbridge.explain_global(["--help"])
+    return clickbridge.explain_unknown(rest)
+
+
+def run(name: str, words: "list[str]", outer: reader.Options) -> int:
+    """Loads one command, reads its words and calls it. `outer` are the options that stood before the command."""
+    command = commands.load(name)
+    try:
+        options, arguments = reader.read(command, words, ANYWHERE)
+    except reader.Unreadable:
+        from pyctr.cli import clickbridge
+
+        options, arguments = clickbridge.read(command, words)
+    inherited = {key: getattr(outer, key) for key in outer.named - options.named}
+    handler = command.handler
+    code: int = handler(options.replace(**inherited) if inherited else options, arguments)  # type: ignore[operator]
+    return code
+
+
+def wants_debug(words: "list[str]") -> bool:
+    """Whether a failure shows its traceback: also when the words could not be read."""
+    return "--log-level=debug" in words or ("--log-level", "debug") in zip(words, words[1:])
