@@ -38,8 +38,16 @@ class Store(Value):
     runroot: str
 
     def blobs(self) -> str:
-        """blobs/: an OCI image layout (blobs/blobs/sha256 would be its standard inner folder; see `blob`)."""
+        """blobs/<algorithm>/<hex>: content by digest. The root itself is an OCI image layout (see `oci_index`)."""
         return f"{self.root}/blobs"
+
+    def oci_layout(self) -> str:
+        """The file that marks the root as an OCI image layout."""
+        return f"{self.root}/oci-layout"
+
+    def oci_index(self) -> str:
+        """index.json of the OCI image layout: derived from names/ and images/, never read by pyctr."""
+        return f"{self.root}/index.json"
 
     def blob(self, digest: str) -> str:
         """The file of a blob, for a checked digest `sha256:<64 hex>`."""
@@ -111,6 +119,7 @@ SETTINGS = "settings.json"
 STATE = "state.json"
 UPPER = "upper"
 WORK = "work"
+MERGED = "merged"  # where the overlay is mounted, in the container's own mount namespace only
 LOG = "ctr.log"
 HOSTS = "hosts"
 HOSTNAME = "hostname"

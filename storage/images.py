@@ -1,0 +1,233 @@
+"""Images and their names, as records.
+
+images/<id>.json says what an image is, names/images/<quoted reference> which image a name means. Both are replaced
+atomically; a tag moves by replacing its record. On the path of `run`: what only pull, rmi and prune need lives in
+`pyctr.storage.sweep` and `pyctr.storage.layout`.
+"""
+
+import os
+
+from pyctr.rootless.errors import BrokenRecord, NoSuchObject, PyctrError
+from pyctr.rootless.values import Value
+from pyctr.storage import paths, records
+
+IMAGE_VERSION = 1
+NAME_VERSION = 1
+_ID_LENGTH = 64
+
+
+class ImageLayer(Value):
+    """One layer: `digest` of the blob as it came, `diff_id` of its tar, `chain_id` of it and all below; `size` of the blob."""
+
+    digest: str
+    diff_id: str
+    chain_id: str
+    media_type: str
+    size: int
+
+
+class Image(Value):
+    """An image. `config` is the inner "config" object of its OCI config (Env, Cmd, ...), `history` its history entries."""
+
+    version: int
+    id: str  # 64 hex digits: the sha256 of its config blob
+    manifest_digest: str
+    manifest_media_type: str
+    created: str  # RFC 3339, as the config has it
+    architecture: str
+    os: str
+    size: int  # bytes of all blobs
+    layers: tuple[ImageLayer, ...]  # lowest first
+    config: dict[str, object]
+    variant: str = ""
+    author: str = ""
+    history: tuple[dict[str, object], ...] = ()
+
+    @property
+    def config_digest(self) -> str:
+        return f"sha256:{self.id}"
+
+
+class ImageName(Value):
+    """Which image a name means, and by which manifest (or index) digest it was fetched."""
+
+    version: int
+    image: str  # id
+    manifest_digest: str
+
+
+class Listed(Value):
+    """One row of `images`: a broken record has no `image` but an `error`."""
+
+    id: str
+    names: tuple[str, ...]
+    image: Image | None = None
+    error: str = ""
+
+
+def making(store: paths.Store) -> records.Lock:
+    """The shared store lock, held by whatever makes references to blobs and layers, until the record exists."""
+    return records.lock_file(store.store_lock(), shared=True)
+
+
+def chain_ids(diff_ids: "list[str] | tuple[str, ...]") -> tuple[str, ...]:
+    """The chain id of each layer, lowest first (OCI image-spec, config.md, "Layer ChainID")."""
+    import hashlib
+
+    chain = list(diff_ids[:1])
+    for diff_id in diff_ids[1:]:
+        chain.append(f"sha256:{hashlib.sha256(f'{chain[-1]} {diff_id}'.encode()).hexdigest()}")
+    return tuple(chain)
+
+
+def put_image(store: paths.Store, image: Image) -> None:
+    """Writes the record of an image whose blobs are stored. The caller holds `making`."""
+    records.make_folder(store.images())
+    records.write_record(store.image(image.id), image, durable=True)
+    _refresh_index(store)
+
+
+def add_name(store: paths.Store, name: str, image_id: str, manifest_digest: str) -> None:
+    """Lets a full reference mean this image, whatever it meant before. The caller holds `making`."""
+    records.make_folder(store.image_names())
+    record = ImageName(NAME_VERSION, image_id, manifest_digest)
+    records.write_record(store.image_name(name), record, durable=True)
+    _refresh_index(store)
+
+
+def remove_name(store: paths.Store, name: str) -> None:
+    """Takes a name away; its image stays. NoSuchObject."""
+    try:
+        os.unlink(store.image_name(name))
+    except FileNotFoundError:
+        raise NoSuchObject("image", name) from None
+    records.sync_folder(store.image_names())
+    _refresh_index(store)
+
+
+def _refresh_index(store: paths.Store) -> None:
+    from pyctr.storage import layout
+
+    layout.refresh(store)
+
+
+def read_image(store: paths.Store, image_id: str) -> Image:
+    """The record of an image by its whole id. NoSuchObject, BrokenRecord."""
+    try:
+        return records.read_record(store.image(image_id), Image, IMAGE_VERSION)
+    except FileNotFoundError:
+        raise NoSuchObject("image", image_id) from None
+
+
+def read_name(store: paths.Store, name: str) -> ImageName | None:
+    """What a full reference means, or None. BrokenRecord."""
+    try:
+        return records.read_record(store.image_name(name), ImageName, NAME_VERSION)
+    except FileNotFoundError:
+        return None
+
+
+def find_name(store: paths.Store, candidates: tuple[str, ...]) -> str | None:
+    """The first of these full references that names an image."""
+    for name in candidates:
+        if os.path.lexists(store.image_name(name)):
+            return name
+    return None
+
+
+def find_image(store: paths.Store, candidates: tuple[str, ...], id_prefix: str | None = None) -> Image:
+    """The image that a full reference names (the first that does), or whose id starts with `id_prefix`.
+
+    NoSuchObject; PyctrError when the prefix fits several; BrokenRecord.
+    """
+    name = find_name(store, candidates)
+    if name is not None:
+        return _named_image(store, name)
+    if id_prefix:
+        return read_image(store, _complete_id(store, id_prefix))
+    raise NoSuchObject("image", candidates[0] if candidates else "")
+
+
+def _named_image(store: paths.Store, name: str) -> Image:
+    record = read_name(store, name)
+    if record is None:
+        raise NoSuchObject("image", name)
+    try:
+        return read_image(store, record.image)
+    except NoSuchObject:
+        raise BrokenRecord(
+            f"image {name} has no record: {store.image(record.image)} is missing", "Pull or load it again."
+        ) from None
+
+
+def _complete_id(store: paths.Store, prefix: str) -> str:
+    if len(prefix) == _ID_LENGTH:
+        return prefix
+    found = [image_id for image_id in image_ids(store) if image_id.startswith(prefix)]
+    if not found:
+        raise NoSuchObject("image", prefix)
+    if len(found) > 1:
+        raise PyctrError(f"image id {prefix} is ambiguous: it fits {len(found)} images", "Give more digits.")
+    return found[0]
+
+
+def image_ids(store: paths.Store) -> list[str]:
+    """The ids of all images that have a record, readable or not."""
+    return sorted(
+        [name[:-5] for name in _names_in(store.images()) if name.endswith(".json") and name[0] != "."]
+    )
+
+
+def image_names(store: paths.Store) -> list[str]:
+    """All full references that have a record."""
+    return sorted(
+        [paths.unquote_component(name) for name in _names_in(store.image_names()) if name[0] != "."]
+    )
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+
+
+def names_of(store: paths.Store, image_id: str) -> tuple[str, ...]:
+    """The names of one image. Broken names are passed over."""
+    found = []
+    for name in image_names(store):
+        try:
+            record = read_name(store, name)
+        except BrokenRecord:
+            continue
+        if record is not None and record.image == image_id:
+            found.append(name)
+    return tuple(found)
+
+
+def list_images(store: paths.Store) -> list[Listed]:
+    """All images with their names; broken ones, and names of images without a record, carry an error. Takes no lock."""
+    names: dict[str, list[str]] = {}
+    broken = []
+    for name in image_names(store):
+        try:
+            record = read_name(store, name)
+        except BrokenRecord as error:
+            broken.append(Listed(id="", names=(name,), error=error.message))
+            continue
+        if record is not None:
+            names.setdefault(record.image, []).append(name)
+    listed = [_listed(store, image_id, tuple(names.pop(image_id, ()))) for image_id in image_ids(store)]
+    lost = [_listed(store, image_id, tuple(rest)) for image_id, rest in names.items()]
+    return [row for row in listed if row is not None] + [row for row in lost if row is not None] + broken
+
+
+def _listed(store: paths.Store, image_id: str, names: tuple[str, ...]) -> Listed | None:
+    try:
+        return Listed(image_id, names, read_image(store, image_id))
+    except NoSuchObject:
+        if not names or all([read_name(store, name) is None for name in names]):
+            return None  # removed while we looked
+        return Listed(image_id, names, error=f"{store.image(image_id)} is missing")
+    except PyctrError as error:
+        return Listed(image_id, names, error=error.message)

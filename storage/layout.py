@@ -1,0 +1,50 @@
+"""oci-layout and index.json: what makes the store readable as an OCI image layout (OCI image-spec, image-layout.md).
+
+Both are derived from the names and images; nothing in pyctr reads them.
+"""
+
+import os
+
+from pyctr.rootless import jsontext
+from pyctr.rootless.errors import PyctrError
+from pyctr.storage import blobs, images, paths, records
+
+_VERSION = '{"imageLayoutVersion":"1.0.0"}\n'
+_REF_NAME = "org.opencontainers.image.ref.name"
+
+
+def refresh(store: paths.Store) -> None:
+    """Writes index.json anew. Derived: a failure to write it loses nothing and is passed over."""
+    try:
+        _write(store)
+    except OSError:
+        pass
+
+
+def _write(store: paths.Store) -> None:
+    with records.lock_file(f"{store.oci_index()}.lock"):
+        if not os.path.exists(store.oci_layout()):
+            records.write_text(store.oci_layout(), _VERSION, durable=False)
+        index = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json"}
+        text = jsontext.dumps({**index, "manifests": _descriptors(store)})
+        records.write_text(store.oci_index(), text + "\n", durable=False)
+
+
+def _descriptors(store: paths.Store) -> list[dict[str, object]]:
+    found = []
+    for row in images.list_images(store):
+        if row.image is None:
+            continue
+        descriptor = _descriptor(store, row.image)
+        if descriptor is not None:
+            names = [{"annotations": {_REF_NAME: name}} for name in row.names] or [{}]
+            found += [{**descriptor, **annotations} for annotations in names]
+    return found
+
+
+def _descriptor(store: paths.Store, image: images.Image) -> dict[str, object] | None:
+    try:
+        size = blobs.blob_size(store, image.manifest_digest)
+    except PyctrError:
+        return None
+    return {"mediaType": image.manifest_media_type, "digest": image.manifest_digest, "size": size}
