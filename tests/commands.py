@@ -33,6 +33,11 @@ def program() -> list[str]:
     return [str(path)]
 
 
+def scratch_folder() -> str:
+    """Where stores of tests are: $PYCTR_TEST_TMP. Short, for sockets, and on a disk: overlay wants user xattrs."""
+    return os.environ.get("PYCTR_TEST_TMP", "/var/tmp")
+
+
 def site_folders() -> list[str]:
     """Where the dependencies of this interpreter are."""
     return [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
@@ -50,12 +55,11 @@ def load_script(path: pathlib.Path) -> types.ModuleType:
 class Cli:
     """`cli("run", "--rm", ...)` runs pyctr to its end on the store in `folder`; text in, text out.
 
-    It has a short folder on a disk (overlay's user xattrs want one), and a home, a runtime folder and a bare
-    environment of its own.
+    The folder also has a home and a runtime folder; the environment is bare.
     """
 
     def __init__(self, argv: list[str]) -> None:
-        self.folder = tempfile.mkdtemp(prefix="pt-", dir="/var/tmp")
+        self.folder = tempfile.mkdtemp(prefix="pt-", dir=scratch_folder())
         self.store = Store(root=f"{self.folder}/data", runroot=f"{self.folder}/run")
         self._program = argv
         self._started: list[subprocess.Popen[str]] = []

@@ -47,7 +47,7 @@ def pyctr_program() -> list[str]:
 
 @pytest.fixture
 def cli(pyctr_program: list[str]) -> Iterator[commands.Cli]:
-    """`cli("run", ...)`: pyctr on a store of this test, which fails when a process or file is left behind."""
+    """`cli("run", ...)`: pyctr on a store of this test, which fails when a process or file stays behind."""
     command = commands.Cli(pyctr_program)
     yield command
     complaints = command.cleanup()

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests import processes
-from tests.commands import Result, remove_tree, report
+from tests.commands import Result, remove_tree, report, scratch_folder
 
 
 class Podman:
     """`podman("run", ...)` like the fixture `cli`."""
 
     def __init__(self) -> None:
-        self.folder = tempfile.mkdtemp(prefix="pp-", dir="/var/tmp")
+        self.folder = tempfile.mkdtemp(prefix="pp-", dir=scratch_folder())
         for name in ("home", "xdg"):
             os.mkdir(f"{self.folder}/{name}", 0o700)
         self._write_configuration()

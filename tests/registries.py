@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import IO
 
-from tests.commands import remove_tree
+from tests.commands import remove_tree, scratch_folder
 
 Section = dict[str, object]
 
@@ -22,7 +22,7 @@ def serve(extra: Mapping[str, Section] | None = None) -> Iterator[str]:
     `extra` adds to the sections of its configuration: {"http": {"tls": {...}}, "auth": {"htpasswd": {...}}}.
     The kernel chooses the port and the registry's log tells it: no race for a free one.
     """
-    folder = tempfile.mkdtemp(prefix="ptr-", dir="/var/tmp")
+    folder = tempfile.mkdtemp(prefix="ptr-", dir=scratch_folder())
     path = pathlib.Path(folder, "config.yml")
     path.write_text(json.dumps(_configuration(folder, extra or {})))  # JSON is YAML
     try:
