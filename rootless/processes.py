@@ -22,7 +22,13 @@ def find_executable(name: str, path: str | None = None) -> str | None:
 
 
 def spawn(
-    path: str, argv: list[str], *, stdin: int = -1, stdout: int = -1, stderr: int = -1, env: "dict[str, str] | None" = None
+    path: str,
+    argv: list[str],
+    *,
+    stdin: int = -1,
+    stdout: int = -1,
+    stderr: int = -1,
+    env: "dict[str, str] | None" = None,
 ) -> int:
     """Starts a program with default signals; its pid. Streams that are not given are /dev/null.
 
@@ -59,6 +65,23 @@ def close_all_but(keep: "set[int]") -> None:
             syscalls.close_range(first, fd - 1)
         first = fd + 1
     syscalls.close_range(first)
+
+
+def kill_children(spared: "set[int]") -> None:
+    """Kills every child of this process, and what it then inherits as a subreaper, but `spared`; until none is left."""
+    while True:
+        pids = [pid for pid in children() if pid not in spared]
+        if not pids:
+            return
+        for pid in pids:
+            os.kill(pid, _signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def children() -> "list[int]":
+    """The pids of this process's children, zombies among them."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return [int(word) for word in file.read().split()]
 
 
 def self_command() -> list[str]:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 _HINT_RANGES = (
     "Ask the administrator for: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
 )
-_HINT_HELPERS = "Install the package that has newuidmap and newgidmap (uidmap on Debian, shadow-utils on Fedora)."
+_HINT_HELPERS = (
+    "Install the package that has newuidmap and newgidmap (uidmap on Debian, shadow-utils on Fedora)."
+)
 
 
 def is_root() -> bool:
@@ -163,7 +165,8 @@ def make_namespace() -> None:
         syscalls.unshare(syscalls.CLONE_NEWUSER)
     except OSError as error:
         raise PyctrError(
-            f"cannot make a user namespace: {error.strerror}", "Run 'pyctr doctor' to see why and what to do."
+            f"cannot make a user namespace: {error.strerror}",
+            "Run 'pyctr doctor' to see why and what to do.",
         ) from None
 
 
@@ -233,7 +236,9 @@ def _close(fd: int) -> None:
         pass
 
 
-def _serve_call(mapping: Mapping, answer: int, function: "Callable[..., Any]", args: "tuple[Any, ...]") -> "NoReturn":
+def _serve_call(
+    mapping: Mapping, answer: int, function: "Callable[..., Any]", args: "tuple[Any, ...]"
+) -> "NoReturn":
     import marshal
 
     result: "tuple[object, ...]"

@@ -40,6 +40,7 @@ class State(Value):
     error: str = ""
     stopped_by_user: bool = False
     restarts: int = 0
+    cgroup: str = ""  # folder of the container's cgroups while it runs
 
 
 class ExitRecord(Value):

@@ -8,30 +8,25 @@ import os
 
 from pyctr.rootless import syscalls
 from pyctr.rootless.errors import PyctrError
-from pyctr.rootless.values import TYPE_CHECKING
 from pyctr.storage import paths
-
-if TYPE_CHECKING:
-    from pyctr.runtime.spec import Rootfs
 
 FORMAT = "overlay"
 _EMPTY = "empty"  # a lower folder for images without layers
 
 
-def mount(store: paths.Store, folder: str, rootfs: "Rootfs", target: str) -> None:
-    """Mounts layers, `folder`/upper and `folder`/work at `target`, in this mount namespace.
+def mount(layers: str, lower: tuple[str, ...], folder: str, target: str, *, volatile: bool) -> None:
+    """Mounts the layers `lower` (lowest first) of the folder `layers`, with `folder`/upper and work, at `target`.
 
     The option string must fit one page for 127 layers, so mount(2) runs from inside the folder of the layers with their
     short names. PyctrError names the layer that is missing.
     """
-    layers = store.layers(rootfs.key)
-    names = [f"{name}/{paths.LAYER_DIFF}" for name in reversed(rootfs.layers)]
+    names = [f"{name}/{paths.LAYER_DIFF}" for name in reversed(lower)]
     if not names:
         os.makedirs(f"{layers}/{_EMPTY}", exist_ok=True)
         names = [_EMPTY]
     upper, work = f"{folder}/{paths.UPPER}", f"{folder}/{paths.WORK}"
     options = f"lowerdir={':'.join(names)},upperdir={_escape(upper)},workdir={_escape(work)},userxattr"
-    if rootfs.volatile:
+    if volatile:
         options += ",volatile"
     if len(options) >= os.sysconf("SC_PAGE_SIZE"):
         raise PyctrError(

@@ -129,6 +129,7 @@ EPHEMERAL = "ephemeral"  # mark of a --rm container, made at creation: a sweeper
 # Inside the folder of a running container under runroot.
 ATTACH_SOCKET = "attach"
 EXEC_SESSIONS = "exec"
+NETWORK_LOG = "network.log"  # what the network helper had to say
 
 # Inside the folder of a layer.
 LAYER_DIFF = "diff"

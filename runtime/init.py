@@ -1,0 +1,187 @@
+"""The container's side of set-up: from a forked child of the monitor to the container's command.
+
+    child of the monitor    enters a new user namespace, is mapped, makes the other namespaces, forks pid 1, ends
+      init (pid 1)          mounts, opens the terminal, waits for Go, becomes the user, executes the command
+
+Everything is imported before pivot_root: afterwards the interpreter's files cannot be reached.
+"""
+
+import os
+
+from pyctr.rootless import processes, syscalls, userns
+from pyctr.rootless.errors import PyctrError
+
+from pyctr.runtime.messages import Born, Channel, Entered, Failed, Go, Mapped, Prepare, Prepared
+from pyctr.runtime.spec import Namespace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from pyctr.rootless.mounts import Root
+    from pyctr.runtime.rootfs import Scene
+    from pyctr.runtime.spec import Spec
+
+_FLAGS = {
+    "mnt": syscalls.CLONE_NEWNS,
+    "net": syscalls.CLONE_NEWNET,
+    "ipc": syscalls.CLONE_NEWIPC,
+    "uts": syscalls.CLONE_NEWUTS,
+    "cgroup": syscalls.CLONE_NEWCGROUP,
+    "pid": syscalls.CLONE_NEWPID,
+}
+
+
+def flags_of(namespaces: tuple[Namespace, ...]) -> int:
+    """CLONE_NEW* of every namespace, but the user's, that a container does not share."""
+    shared = {namespace.kind for namespace in namespaces if namespace.mode != "new"}
+    flags = 0
+    for kind, flag in _FLAGS.items():
+        if kind not in shared:
+            flags |= flag
+    return flags
+
+
+def serve(channel: Channel, streams: "tuple[int, int, int]", namespaces: tuple[Namespace, ...]) -> "NoReturn":
+    """Runs the child of the monitor to its end; never returns."""
+    code = 1
+    try:
+        _make_namespaces(channel, streams, namespaces)
+        code = 0
+    except BaseException as error:
+        report(channel, error)
+    finally:
+        os._exit(code)
+
+
+def report(channel: Channel, error: BaseException) -> None:
+    """Tells the monitor what went wrong, in words for the user."""
+    if isinstance(error, PyctrError):
+        failed = Failed(error.message, error.hint or "", error.exit_code)
+    elif isinstance(error, OSError):
+        where = f" {os.fsdecode(error.filename)}" if error.filename else ""
+        failed = Failed(f"setting up the container failed:{where}: {error.strerror or error}")
+    elif isinstance(error, EOFError):
+        return  # the monitor is gone
+    else:
+        failed = Failed(f"setting up the container failed: {type(error).__name__}: {error}")
+    try:
+        channel.send(failed)
+    except OSError:
+        pass
+
+
+def _make_namespaces(
+    channel: Channel, streams: "tuple[int, int, int]", namespaces: tuple[Namespace, ...]
+) -> None:
+    processes.close_all_but({channel.fileno(), *streams})
+    userns.make_namespace()
+    channel.send(Entered())
+    channel.expect(Mapped)
+    userns.become_root()
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
+    syscalls.unshare(flags_of(namespaces))
+    child = os.fork()
+    if child:
+        channel.send(Born(child))
+        return
+    try:
+        _init(channel, streams)
+    except BaseException as error:
+        report(channel, error)
+    finally:
+        os._exit(125)
+
+
+def _init(channel: Channel, streams: "tuple[int, int, int]") -> "NoReturn":
+    from pyctr.net import link, route
+    from pyctr.rootless import mounts, terminal  # noqa: F401 - loaded now, used after the pivot
+    from pyctr.runtime import program, rootfs, users  # noqa: F401 - loaded now, used after the pivot
+    from pyctr.runtime.spec import SPEC_VERSION, Spec
+    from pyctr.storage import paths, records
+
+    request = channel.expect(Prepare)
+    store = paths.Store(root=request.root, runroot=request.runroot)
+    spec = records.read_record(f"{store.container(request.id)}/{paths.SPEC}", Spec, SPEC_VERSION)
+    filters = (_read_bytes(spec.process.seccomp),) if spec.process.seccomp else ()
+    if spec.process.limits:
+        import resource  # noqa: F401 - loaded now, used after the pivot
+    os.setsid()
+    os.umask(0)
+    if spec.namespace("uts").mode == "new":
+        syscalls.sethostname(spec.hostname)
+    if spec.namespace("net").mode == "new":
+        link.raise_loopback()
+        link.allow_ping()
+    _adjust_oom(spec)
+    scene = rootfs.Scene(store, spec)
+    for step in rootfs.plan(store, spec):
+        if isinstance(step, rootfs.Pivot):
+            master = _open_terminal(scene, streams, request) if spec.process.tty else -1
+        step.apply(scene)
+    if request.wait_for_route:
+        route.wait_default_route()
+    prepared = program.Program(scene.root, spec.process, filters)
+    channel.send(Prepared(), (master,) if master >= 0 else ())
+    channel.expect(Go)
+    _redirect(scene, streams, spec)
+    prepared.own_streams((0, 1, 2))
+    prepared.settle()
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)  # last: a change of ids clears it
+    if _is_hung_up(channel):
+        os._exit(137)
+    prepared.execute()
+
+
+def _read_bytes(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _adjust_oom(spec: "Spec") -> None:
+    """Through a /proc of our own, by descriptor (CVE-2025-52881); lowering needs a privilege that we lack."""
+    value = spec.process.oom_score_adj
+    if value is not None:
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, str(value).encode())
+        except PermissionError:
+            pass
+        finally:
+            os.close(fd)
+
+
+def _open_terminal(scene: "Scene", streams: "tuple[int, int, int]", request: Prepare) -> int:
+    """Opens a terminal in the container's devpts, binds it at /dev/console; the master's descriptor."""
+    from pyctr.rootless import mounts, terminal
+
+    master, slave = terminal.open_pair(scene.devpts)
+    if request.rows:
+        terminal.set_size(slave, request.rows, request.columns)
+    scene.dev.attach(mounts.clone_tree(slave, recursive=False), scene.dev.make_file("console", 0o620))
+    terminal.make_controlling(slave)
+    for fd in streams:
+        os.dup2(slave, fd, inheritable=False)
+    os.close(slave)
+    return master
+
+
+def _redirect(scene: "Scene", streams: "tuple[int, int, int]", spec: "Spec") -> None:
+    """Makes the streams 0, 1 and 2; standard input is the container's /dev/null unless it is kept open."""
+    if not spec.process.tty and not spec.process.stdin_open:
+        null = os.open("null", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=scene.dev.fd)
+        os.dup2(null, streams[0], inheritable=False)
+        os.close(null)
+    for number, fd in enumerate(streams):
+        os.dup2(fd, number)
+
+
+def _is_hung_up(channel: Channel) -> bool:
+    """Whether the monitor died before PDEATHSIG was set."""
+    import select
+
+    poll = select.poll()
+    poll.register(channel.fileno(), 0)
+    return bool(poll.poll(0))
+
+

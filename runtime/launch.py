@@ -1,0 +1,71 @@
+"""The parent side of a start: forks the monitor early, then tells it which container to start.
+
+    launch = fork_monitor(namespaces, maps)     before anything heavy is loaded: the monitor stays small
+    ...                                         read the image, write the record, while namespaces are made
+    pid = launch.start(messages.Launch(...))    or launch.abort()
+"""
+
+import _signal
+import _socket
+import os
+
+from pyctr.rootless import processes
+from pyctr.rootless.errors import PyctrError
+from pyctr.rootless.idmap import IdMaps
+from pyctr.runtime import messages
+from pyctr.runtime.messages import Channel
+from pyctr.runtime.spec import Namespace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    pass
+
+
+class Launch:
+    """A monitor that waits for its container. `stream` carries attach frames once it runs."""
+
+    def __init__(self, monitor: int, control: Channel, stream: "_socket.socket") -> None:
+        self.monitor = monitor
+        self.control = control
+        self.stream = stream
+
+    def start(self, request: messages.Launch) -> int:
+        """Starts the container and returns its pid once its command is executed.
+
+        Raises PyctrError with the monitor's reason; the record then tells the failure as well.
+        """
+        try:
+            self.control.send(request)
+            return self.control.expect(messages.Started).pid
+        except (EOFError, BrokenPipeError):
+            raise PyctrError(
+                f"the monitor of container {request.id[:12]} ended before it had started it",
+                "Something killed it. Start the container again.",
+            ) from None
+
+    def abort(self) -> None:
+        """Gives up: the monitor sees the end of file and ends with all it has made."""
+        self.control.close()
+        self.stream.close()
+
+
+def fork_monitor(namespaces: tuple[Namespace, ...], maps: IdMaps) -> Launch:
+    """Forks the monitor, which starts to make the namespaces at once.
+
+    All signals are blocked over the fork, so that none ends the child half-made; this process gets its mask back.
+    """
+    ours, theirs = messages.channel_pair()
+    kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC
+    stream, their_stream = _socket.socketpair(_socket.AF_UNIX, kind)  # type: ignore[attr-defined]
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, processes.ALL_SIGNALS)
+    try:
+        child = os.fork()
+        if not child:
+            from pyctr.runtime import monitor
+
+            monitor.run(theirs, their_stream, namespaces, maps)
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+    theirs.close()
+    their_stream.close()
+    return Launch(child, ours, stream)

@@ -1,0 +1,341 @@
+"""The monitor: one small process per running container. Its parent while it runs, its witness when it ends.
+
+It is forked early from the command (so that little is loaded: memory), starts the container as its own child, then
+pumps its streams, writes its log, serves attach clients, and records how it ended. It needs no module that is not
+loaded by then, so an upgrade of pyctr does not touch running containers. What needs more (cleanup of a --rm container that
+no command claims) it starts as a new pyctr.
+
+All signals stay blocked; those of interest arrive through a signalfd.
+"""
+
+import _signal
+import _socket
+import os
+import select
+import time
+
+from pyctr.rootless import cgroups, processes, syscalls, userns
+from pyctr.rootless.errors import PyctrError
+from pyctr.rootless.idmap import IdMaps
+from pyctr.runtime import init, messages, state
+from pyctr.runtime.messages import Born, Channel, Entered, Failed, Go, Launch, Mapped, Prepare, Prepared, Started
+from pyctr.runtime.spec import SPEC_VERSION, Namespace, Spec
+from pyctr.runtime.state import ExitRecord, State
+from pyctr.runtime.streams import Pipes, Streams, open_log
+from pyctr.storage import paths, records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn, TypeVar
+
+    from pyctr.rootless.values import Value
+
+    V = TypeVar("V", bound=Value)
+
+_STARTABLE = ("created", "exited")
+
+
+def run(
+    control: Channel, stream: "_socket.socket", namespaces: tuple[Namespace, ...], maps: IdMaps
+) -> "NoReturn":
+    """The whole life of a monitor, in a forked child with all signals blocked."""
+    code = 1
+    try:
+        Monitor(control, stream, namespaces).live(maps)
+        code = 0
+    except (EOFError, BrokenPipeError):
+        pass  # the command gave up before the container ran
+    except BaseException as error:
+        init.report(control, error)
+    finally:
+        os._exit(code)
+
+
+class Monitor:
+    """See the module's text."""
+
+    def __init__(self, control: Channel, stream: "_socket.socket", namespaces: tuple[Namespace, ...]) -> None:
+        self.control = control
+        self.stream = stream
+        self.namespaces = namespaces
+        self.store = paths.Store(root="", runroot="")
+        self.spec: Spec
+        self.launch: Launch
+        self.state: State
+        self.child = 0  # pid of the process that makes the namespaces and pid 1
+        self.pid = 0  # of the container's pid 1
+        self.status: int | None = None  # its wait status
+        self.helper = 0  # pid of the network helper
+        self.cgroup: cgroups.Group | None = None
+        self.signals = -1
+
+    def live(self, maps: IdMaps) -> None:
+        self._enter_background()
+        pipes = Pipes()
+        channel = self._make_container_process(pipes, maps)
+        try:
+            streams = self._start(channel, pipes)
+        except BaseException as error:
+            self._end_everything(error)
+            init.report(self.control, error)
+            raise EOFError from None
+        self._watch(streams)
+        self._finish(streams)
+
+    # Before the command runs.
+
+    def _enter_background(self) -> None:
+        """A session of its own, parent of every orphan of the container, no descriptor but the command's two sockets."""
+        processes.close_all_but({self.control.fileno(), self.stream.fileno()})
+        os.setsid()
+        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+        os.chdir("/")
+        self.signals = syscalls.signalfd({_signal.SIGCHLD, _signal.SIGUSR1, _signal.SIGTERM})
+
+    def _make_container_process(self, pipes: Pipes, maps: IdMaps) -> Channel:
+        ours, theirs = messages.channel_pair()
+        child = os.fork()
+        if not child:
+            init.serve(theirs, pipes.container_ends(), self.namespaces)
+        theirs.close()
+        pipes.close_container_ends()
+        self.child = child
+        ours.expect(Entered)
+        userns.map_process(child, maps)
+        self.cgroup = cgroups.make(str(os.getpid()))
+        if self.cgroup is not None:
+            self.cgroup.add_container(child)
+            self.cgroup.add_monitor(os.getpid())
+        ours.send(Mapped())
+        return ours
+
+    def _start(self, channel: Channel, pipes: Pipes) -> Streams:
+        """From the command's request to the executed command; returns the streams to pump."""
+        self.pid = self._await(channel, Born)[0].pid
+        os.waitpid(self.child, 0)  # from here on we are pid 1's parent: its PDEATHSIG is about us
+        self.child = 0
+        self.launch = self.control.expect(Launch)
+        self.store = paths.Store(root=self.launch.root, runroot=self.launch.runroot)
+        folder = self.store.container(self.launch.id)
+        with records.lock(folder):
+            self._claim(folder)
+            ready = self._start_helper()
+            route = ready < 0 and self.launch.helper is not None
+            size = (self.launch.rows, self.launch.columns)
+            channel.send(Prepare(self.store.root, self.store.runroot, self.spec.id, route, *size))
+            streams = Streams(open_log(self.store, self.spec), pipes, stdin_open=self.spec.process.stdin_open)
+            _prepared, fds = self._await(channel, Prepared)
+            if fds:
+                streams.take_terminal(fds[0])
+            self._await_helper(ready)
+            self._leave_terminal()
+            self._record_running()
+            channel.send(Go())
+            self._await_execution(channel)
+            streams.listen(self.store.container_run(self.spec.id))
+            streams.add_client(self.stream, launching=True)
+        self.control.send(Started(self.pid))
+        self.control.close()
+        return streams
+
+    def _claim(self, folder: str) -> None:
+        """Reads the record and makes sure that nobody else runs this container. The lock is held."""
+        self.spec = records.read_record(f"{folder}/{paths.SPEC}", Spec, SPEC_VERSION)
+        self.state = state.read_state(folder)
+        if self.state.status not in _STARTABLE and state.is_alive(self.state.process) is not False:
+            raise PyctrError(f"container {self.spec.id[:12]} is already running", exit_code=125)
+        records.make_folder(self.store.container_run(self.spec.id))
+
+    def _await(self, channel: Channel, kind: "type[V]") -> "tuple[V, list[int]]":
+        """The container's next message, while the command lives. Failed is raised; so is the end of either."""
+        poll = select.poll()
+        poll.register(channel.fileno(), select.POLLIN)
+        poll.register(self.control.fileno(), 0)
+        while True:
+            ready = [fd for fd, _ in poll.poll()]
+            if channel.fileno() in ready:
+                message, fds = channel.receive()
+                if isinstance(message, kind):
+                    return message, fds
+                if isinstance(message, Failed):
+                    raise message.error()
+                raise PyctrError("the container's init ended while it was set up", self._why_init_ended())
+            if self.control.fileno() in ready:
+                raise EOFError("the command gave up")
+
+    def _why_init_ended(self) -> str:
+        return "Was it killed, or is the machine out of memory?"
+
+    def _await_execution(self, channel: Channel) -> None:
+        """End of file means that the command has been executed (the channel is close-on-exec)."""
+        message, _ = channel.receive()
+        if isinstance(message, Failed):
+            raise message.error()
+        channel.close()
+
+    def _start_helper(self) -> int:
+        """Starts the network helper; returns the descriptor to wait on, -1 when there is nothing to wait for."""
+        helper = self.launch.helper
+        if helper is None:
+            return -1
+        from pyctr.runtime import nethelper
+
+        log = f"{self.store.container_run(self.spec.id)}/{paths.NETWORK_LOG}"
+        self.helper, ready = nethelper.start(helper, self.pid, log)
+        return ready
+
+    def _await_helper(self, ready: int) -> None:
+        helper = self.launch.helper
+        if helper is not None:
+            from pyctr.runtime import nethelper
+
+            log = f"{self.store.container_run(self.spec.id)}/{paths.NETWORK_LOG}"
+            nethelper.await_ready(helper, self.spec.network, self.helper, ready, log)
+
+    def _leave_terminal(self) -> None:
+        """From now on the command's terminal may close: no stream of ours leads to it."""
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        for number in range(3):
+            os.dup2(null, number)
+        os.close(null)
+
+    def _record_running(self) -> None:
+        self.state = State(
+            status="running",
+            process=state.identify(self.pid),
+            monitor=state.identify(os.getpid()),
+            started=time.time_ns(),
+            restarts=self.state.restarts,
+            cgroup=self.cgroup.path if self.cgroup is not None else "",
+        )
+        self._change(self.launch.event)
+
+    def _change(self, event: str, **details: object) -> None:
+        durable = not self.spec.ephemeral
+        attributes = {"name": self.spec.name, "image": self.spec.image_name, **details}
+        state.change_state(self.store, self.spec.id, self.state, event, durable=durable, **attributes)
+
+    # While it runs.
+
+    def _watch(self, streams: Streams) -> None:
+        """Pumps until pid 1 has ended."""
+        streams.watch(self.signals)
+        while self.status is None:
+            if streams.pump():
+                self._take_signals(streams)
+
+    def _take_signals(self, streams: Streams) -> None:
+        try:
+            data = os.read(self.signals, 128 * 8)
+        except BlockingIOError:
+            return
+        numbers = {int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 128)}
+        if _signal.SIGUSR1 in numbers:
+            streams.listen(self.store.container_run(self.spec.id))
+        if _signal.SIGTERM in numbers:
+            self._signal_container(_signal.SIGTERM)
+        for number in streams.signals_asked():
+            self._signal_container(number)
+        self._reap()
+
+    def _signal_container(self, number: int) -> None:
+        if self.status is None:  # not reaped, so the pid is still its own
+            os.kill(self.pid, number)
+
+    def _reap(self) -> None:
+        """Reaps every child that has ended: pid 1, the helper, and orphans of a shared pid namespace."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if pid == self.pid:
+                self.status = status
+            elif pid == self.helper:
+                self.helper = 0
+
+    # When it has ended.
+
+    def _finish(self, streams: Streams) -> None:
+        """Order: exit record, state, then the clients' news, and removal last. A SIGKILL in between leaves a record that
+        says running beside an exit record or none; the next call sees that no process matches and repairs it."""
+        streams.drain()
+        ended = self._exit_record()
+        self._kill_leftovers()
+        with records.lock(self.store.container(self.spec.id)):
+            records.make_folder(self.store.exits())
+            records.write_record(
+                self.store.exit_record(self.spec.id), ended, durable=not self.spec.ephemeral
+            )
+            self.state = self.state.replace(
+                status="exited",
+                process=None,
+                monitor=None,
+                exit_code=ended.exit_code,
+                oom_killed=ended.oom_killed,
+                finished=ended.finished,
+                cgroup="",
+            )
+            self._change("died", exit_code=ended.exit_code)
+        self._stop_helper()
+        if self.cgroup is not None:
+            self.cgroup.remove()
+        claimed = streams.close(ended)
+        if self.spec.ephemeral and not claimed:
+            self._spawn_cleanup()
+
+    def _exit_record(self) -> ExitRecord:
+        code = os.waitstatus_to_exitcode(self.status or 0)
+        return ExitRecord(
+            version=1,
+            exit_code=128 - code if code < 0 else code,
+            signal=-code if code < 0 else 0,
+            oom_killed=self.cgroup is not None and self.cgroup.oom_kills() > 0,
+            started=self.state.started,
+            finished=time.time_ns(),
+        )
+
+    def _kill_leftovers(self) -> None:
+        """Where the pid namespace is shared, pid 1 does not take the others with it."""
+        if self.spec.namespace("pid").mode == "new":
+            return
+        if self.cgroup is not None and self.cgroup.kill():
+            return
+        processes.kill_children({self.helper})
+
+    def _stop_helper(self) -> None:
+        if self.helper:
+            os.kill(self.helper, _signal.SIGKILL)
+            os.waitpid(self.helper, 0)
+            self.helper = 0
+
+    def _end_everything(self, error: BaseException) -> None:
+        """After a failed start: nothing that was made outlives this process."""
+        for pid in (self.pid, self.helper, self.child):
+            if pid:
+                try:
+                    os.kill(pid, _signal.SIGKILL)
+                    os.waitpid(pid, 0)
+                except (ProcessLookupError, ChildProcessError):
+                    pass
+        if self.cgroup is not None:
+            self.cgroup.remove()
+        if getattr(self, "state", None) is not None and self.state.status == "running":
+            code = error.exit_code if isinstance(error, PyctrError) else 125
+            self._record_failure(str(error), code)
+
+    def _record_failure(self, reason: str, code: int) -> None:
+        self.state = self.state.replace(
+            status="created", process=None, monitor=None, started=0, exit_code=code, error=reason, cgroup=""
+        )
+        try:
+            self._change("init-failed", exit_code=code)
+        except OSError:
+            pass
+
+    def _spawn_cleanup(self) -> None:
+        command = processes.self_command()
+        options = ["--root", self.store.root, "--runroot", self.store.runroot]
+        processes.spawn(command[0], [*command, *options, "container", "cleanup", self.spec.id])
