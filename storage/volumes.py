@@ -1,0 +1,219 @@
+"""Named and anonymous volumes: volumes/<name>/{volume.json,data/}.
+
+A volume is built in volumes/tmp.<random>/ and renamed, so that the name is the claim. The folder's lock protects its
+record. Data is owned by container ids; the folder around it stays the user's.
+"""
+
+import os
+import time
+
+from pyctr.rootless.errors import BrokenRecord, InUse, NoSuchObject, PyctrError
+from pyctr.rootless.values import Value
+from pyctr.storage import paths, records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+VOLUME_VERSION = 1
+
+_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_NEXT = _FIRST | frozenset("_.-")
+
+
+class Volume(Value):
+    """A volume. `copied` is set once nothing of an image has to be copied into it any more."""
+
+    version: int
+    name: str
+    created: int  # nanoseconds since 1970, UTC
+    driver: str = "local"
+    labels: dict[str, str] = {}
+    options: dict[str, str] = {}
+    anonymous: bool = False  # made for one container and removed with it
+    copied: bool = False
+
+
+def check_name(name: str) -> str:
+    """`name` when it fits podman's grammar [a-zA-Z0-9][a-zA-Z0-9_.-]*, else PyctrError."""
+    if (
+        not name
+        or name[0] not in _FIRST
+        or not _NEXT.issuperset(name)
+        or len(name) > 255
+        or name.startswith(paths.TEMPORARY)
+    ):
+        raise PyctrError(
+            f"invalid volume name: {name!r}",
+            "Begin with a letter or digit (not 'tmp.'); go on with letters, digits, '_', '.' and '-'. "
+            "A folder of the host begins with '/' or './'.",
+        )
+    return name
+
+
+def anonymous_name() -> str:
+    """64 hex digits, as podman names volumes that the user did not name."""
+    return os.urandom(32).hex()
+
+
+def data_folder(store: paths.Store, name: str) -> str:
+    """The folder that containers see."""
+    return f"{store.volume(name)}/{paths.VOLUME_DATA}"
+
+
+def exists(store: paths.Store, name: str) -> bool:
+    """Whether there is a volume of this name, readable or not."""
+    return os.path.lexists(store.volume(name))
+
+
+def create(
+    store: paths.Store,
+    name: str,
+    *,
+    labels: "dict[str, str] | None" = None,
+    options: "dict[str, str] | None" = None,
+    anonymous: bool = False,
+    durable: bool = True,
+) -> Volume:
+    """A new empty volume. InUse when the name is taken."""
+    volume = Volume(
+        VOLUME_VERSION, check_name(name), time.time_ns(), "local", labels or {}, options or {}, anonymous
+    )
+    draft = f"{store.volumes()}/{paths.TEMPORARY}{os.urandom(16).hex()}"
+    _make_draft(draft)
+    with records.lock(draft):
+        try:
+            _fill_draft(draft, volume, durable=durable)
+            os.rename(draft, store.volume(name))
+        except OSError as error:
+            _discard(draft)
+            if exists(store, name):
+                raise InUse(f"volume with name {name} already exists", "Choose another name.") from None
+            raise PyctrError(f"cannot make volume {name}: {error.strerror}") from None
+    if durable:
+        records.sync_folder(store.volumes())
+    return volume
+
+
+def _make_draft(draft: str) -> None:
+    try:
+        os.mkdir(draft, 0o700)
+    except FileNotFoundError:
+        records.make_folder(draft)
+
+
+def _fill_draft(draft: str, volume: Volume, *, durable: bool) -> None:
+    data = f"{draft}/{paths.VOLUME_DATA}"
+    os.mkdir(data)
+    os.chmod(data, 0o755)  # whatever the umask: users of the container must get in
+    records.write_record(f"{draft}/{paths.VOLUME_RECORD}", volume, durable=durable)
+
+
+def _discard(draft: str) -> None:
+    """Removes a draft that nobody has written into."""
+    for name in (paths.VOLUME_RECORD, paths.VOLUME_DATA, ""):
+        try:
+            (os.unlink if name == paths.VOLUME_RECORD else os.rmdir)(f"{draft}/{name}")
+        except OSError:
+            pass
+
+
+def ensure(store: paths.Store, name: str, *, durable: bool = True) -> None:
+    """Makes the volume unless there is one; another process may make it meanwhile."""
+    if not exists(store, check_name(name)):
+        try:
+            create(store, name, durable=durable)
+        except InUse:
+            pass
+
+
+def read(store: paths.Store, name: str) -> Volume:
+    """The record of a volume. NoSuchObject, BrokenRecord."""
+    try:
+        return records.read_record(f"{store.volume(name)}/{paths.VOLUME_RECORD}", Volume, VOLUME_VERSION)
+    except FileNotFoundError:
+        if exists(store, name):
+            raise BrokenRecord(f"volume {name} has no record {paths.VOLUME_RECORD}") from None
+        raise NoSuchObject("volume", name) from None
+
+
+def lock(store: paths.Store, name: str) -> records.Lock:
+    """The lock that protects a volume's record and its filling. NoSuchObject."""
+    try:
+        return records.lock(store.volume(name))
+    except FileNotFoundError:
+        raise NoSuchObject("volume", name) from None
+
+
+def mark_copied(store: paths.Store, name: str) -> None:
+    """Notes that the image's content is in the volume. The caller holds the lock; a crash before it copies again."""
+    volume = read(store, name)
+    if not volume.copied:
+        path = f"{store.volume(name)}/{paths.VOLUME_RECORD}"
+        records.write_record(path, volume.replace(copied=True), durable=not volume.anonymous)
+
+
+def names(store: paths.Store) -> list[str]:
+    """The names of all volumes, readable or not, sorted."""
+    try:
+        found = os.listdir(store.volumes())
+    except FileNotFoundError:
+        return []
+    return sorted([name for name in found if name[0] in _FIRST and not name.startswith(paths.TEMPORARY)])
+
+
+def users(store: paths.Store, name: str) -> list[str]:
+    """The ids of the containers that mount a volume, sorted.
+
+    An unreadable spec counts as a user: what it mounts is not known, and only garbage is removed.
+    """
+    return [container for container in _containers(store) if _uses(store, container, name)]
+
+
+def _containers(store: paths.Store) -> list[str]:
+    try:
+        found = os.listdir(store.containers())
+    except FileNotFoundError:
+        return []
+    return sorted(found)
+
+
+def _uses(store: paths.Store, container: str, name: str) -> bool:
+    try:
+        spec = records.read_json(f"{store.container(container)}/{paths.SPEC}")
+    except FileNotFoundError:
+        return False
+    except BrokenRecord:
+        return True
+    mounts = spec.get("mounts") if type(spec) is dict else None
+    return type(mounts) is not list or any([_is_mount_of(mount, name) for mount in mounts])
+
+
+def _is_mount_of(mount: "Any", name: str) -> bool:
+    return type(mount) is dict and mount.get("kind") == "volume" and mount.get("source") == name
+
+
+def remove(store: paths.Store, name: str, *, but_for: "tuple[str, ...]" = ()) -> None:
+    """Removes a volume and what is in it. NoSuchObject; InUse when a container other than `but_for` mounts it.
+
+    The caller holds the store lock exclusively, or removes the anonymous volume of a container that it has locked.
+    """
+    with lock(store, name):
+        holders = [user for user in users(store, name) if user not in but_for]
+        if holders:
+            raise InUse(
+                f"volume {name} is being used by the following container(s): {', '.join(holders)}",
+                "Remove the containers first.",
+                exit_code=2,
+            )
+        doomed = f"{store.volumes()}/{paths.TEMPORARY}{os.urandom(16).hex()}"
+        os.rename(store.volume(name), doomed)
+        records.sync_folder(store.volumes())
+        delete_draft(doomed)
+
+
+def delete_draft(folder: str) -> None:
+    """Deletes volumes/tmp.<random> and all below it, with files that belong to subordinate ids."""
+    from pyctr.storage import deletion
+
+    deletion.delete_tree(folder)

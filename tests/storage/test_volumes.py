@@ -1,0 +1,133 @@
+"""Volumes on disk."""
+
+import os
+import pathlib
+
+import pytest
+
+from pyctr.rootless import userns
+from pyctr.rootless.errors import BrokenRecord, InUse, NoSuchObject, PyctrError
+from pyctr.storage import deletion, paths, volumes
+
+
+@pytest.fixture
+def place(tmp_path: pathlib.Path) -> paths.Store:
+    return paths.Store(root=str(tmp_path / "root"), runroot=str(tmp_path / "run"))
+
+
+def write_spec(place: paths.Store, container: str, text: str) -> None:
+    os.makedirs(place.container(container))
+    pathlib.Path(place.container(container), paths.SPEC).write_text(text)
+
+
+@pytest.mark.parametrize("name", ["a", "web-data", "A.b_c-1", "0" * 64, "x" * 255])
+def test_names_of_podman_are_accepted(name: str) -> None:
+    assert volumes.check_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-a", "_a", "a b", "a\n", "é", "x" * 256, "tmp.x", "a\0"])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(PyctrError, match="invalid volume name"):
+        volumes.check_name(name)
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_volume_has_a_record_and_a_folder_that_every_container_user_may_enter(
+    place: paths.Store, durable: bool
+) -> None:
+    before = os.umask(0o077)
+    try:
+        made = volumes.create(place, "data", labels={"a": "b"}, durable=durable)
+    finally:
+        os.umask(before)
+    assert volumes.read(place, "data") == made
+    assert made.labels == {"a": "b"} and not made.copied
+    assert os.stat(volumes.data_folder(place, "data")).st_mode & 0o7777 == 0o755
+    assert os.listdir(place.volumes()) == ["data"]
+
+
+def test_a_name_is_given_once(place: paths.Store) -> None:
+    made = volumes.create(place, "data")
+    with pytest.raises(InUse, match="volume with name data already exists"):
+        volumes.create(place, "data")
+    volumes.ensure(place, "data")
+    assert volumes.read(place, "data") == made
+    assert os.listdir(place.volumes()) == ["data"]
+
+
+def test_names_lists_finished_volumes_only(place: paths.Store) -> None:
+    assert volumes.names(place) == []
+    volumes.create(place, "b")
+    volumes.create(place, "a")
+    os.mkdir(f"{place.volumes()}/tmp.1")
+    assert volumes.names(place) == ["a", "b"]
+
+
+def test_missing_and_broken_volumes_are_told_apart(place: paths.Store) -> None:
+    with pytest.raises(NoSuchObject, match="no such volume: data"):
+        volumes.read(place, "data")
+    volumes.create(place, "data")
+    os.unlink(f"{place.volume('data')}/{paths.VOLUME_RECORD}")
+    with pytest.raises(BrokenRecord):
+        volumes.read(place, "data")
+
+
+def test_mark_copied_lasts(place: paths.Store) -> None:
+    volumes.create(place, "data")
+    with volumes.lock(place, "data"):
+        volumes.mark_copied(place, "data")
+        volumes.mark_copied(place, "data")
+    assert volumes.read(place, "data").copied
+
+
+def test_users_are_the_containers_that_mount_it_and_those_whose_spec_cannot_be_read(place: paths.Store) -> None:
+    write_spec(place, "one", '{"mounts":[{"kind":"volume","source":"data","target":"/d"}]}')
+    write_spec(place, "two", '{"mounts":[{"kind":"bind","source":"data","target":"/d"}]}')
+    write_spec(place, "three", "{")
+    write_spec(place, "four", '{"mounts":[]}')
+    os.mkdir(place.container("five"))
+    assert volumes.users(place, "data") == ["one", "three"]
+
+
+def test_a_used_volume_stays(place: paths.Store) -> None:
+    volumes.create(place, "data")
+    write_spec(place, "one", '{"mounts":[{"kind":"volume","source":"data","target":"/d"}]}')
+    with pytest.raises(InUse, match="is being used by the following container.*one") as raised:
+        volumes.remove(place, "data")
+    assert raised.value.exit_code == 2
+    volumes.remove(place, "data", but_for=("one",))
+    assert volumes.names(place) == []
+
+
+def test_removal_takes_files_of_subordinate_ids_and_deep_folders(place: paths.Store) -> None:
+    volumes.create(place, "data")
+    userns.call_mapped(userns.default_maps(), fill, volumes.data_folder(place, "data"))
+    volumes.remove(place, "data")
+    assert os.listdir(place.volumes()) == []
+    with pytest.raises(NoSuchObject):
+        volumes.remove(place, "data")
+
+
+def fill(folder: str) -> None:
+    """Files as containers leave them: of another owner, unreadable, in folders below folders."""
+    os.chdir(folder)
+    for name in ("owned", "locked"):
+        os.mkdir(name, 0o700)
+        pathlib.Path(name, "file").write_text("")
+    os.chown("owned/file", 33, 33)
+    os.chown("owned", 33, 33)
+    os.chmod("locked", 0)
+    for _ in range(1500):
+        os.mkdir("d")
+        os.chdir("d")
+
+
+def test_deletion_does_not_follow_links(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").write_text("")
+    (tmp_path / "tree" / "in").mkdir(parents=True)
+    (tmp_path / "tree" / "link").symlink_to(tmp_path / "kept")
+    (tmp_path / "tree" / "in" / "link").symlink_to(tmp_path / "kept")
+    deletion.delete_tree(str(tmp_path / "tree"))
+    deletion.delete_tree(str(tmp_path / "tree"))
+    assert (tmp_path / "kept" / "file").exists() and not (tmp_path / "tree").exists()
