@@ -34,7 +34,7 @@ def program() -> list[str]:
 
 
 def scratch_folder() -> str:
-    """Where stores of tests are: $PYCTR_TEST_TMP. Short, for sockets, and on a disk: overlay wants user xattrs."""
+    """Where stores of tests are: $PYCTR_TEST_TMP. Short (sockets) and on a disk (user xattrs)."""
     return os.environ.get("PYCTR_TEST_TMP", "/var/tmp")
 
 

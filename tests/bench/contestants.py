@@ -1,0 +1,42 @@
+"""The two programs under test, each with a store that has the same image."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from tests import commands, images
+from tests.commands import Cli
+from tests.peers import Podman
+
+
+class Contestant(NamedTuple):
+    """One program: `argv` before the command's own words, `run` to run one outside of the measurement."""
+
+    name: str
+    folder: str
+    argv: list[str]
+    environment: dict[str, str]
+    run: Cli | Podman
+
+
+@contextmanager
+def pyctr() -> Iterator[Contestant]:
+    """This checkout's pyctr as it is installed."""
+    command = Cli(commands.program())
+    command("load", "-q", "-i", images.busybox_archive())
+    try:
+        yield Contestant("pyctr", command.folder, command.argv(), command.environment(), command)
+    finally:
+        for complaint in command.cleanup():
+            print(f"pyctr left something behind: {complaint}")
+
+
+@contextmanager
+def podman() -> Iterator[Contestant]:
+    """Debian's podman with native overlay."""
+    command = Podman()
+    command("load", "-q", "-i", images.busybox_archive())
+    try:
+        yield Contestant("podman", command.folder, ["podman"], command.environment(), command)
+    finally:
+        command.cleanup()
