@@ -1,4 +1,4 @@
-"""click commands made from the tables: help, errors and completion, and the judge of what the reader could not read.
+"""click commands made from the tables: help, errors, completion, and what the reader could not read.
 
 Loaded only when the reader fails, for help and for completion: click takes 30 ms.
 """
@@ -19,12 +19,12 @@ from pyctr.rootless.errors import PyctrError
 try:
     from click.parser import _OptionParser as OptionParser
 except ImportError:  # click before 8.2
-    from click.parser import OptionParser  # type: ignore[assignment]
+    from click.parser import OptionParser  # type: ignore[assignment,no-redef,unused-ignore]
 
 WIDEST = 120  # columns of help text
 
 
-class Word(click.ParamType):
+class Word(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """The value of one option or argument, converted as the reader converts it."""
 
     def __init__(self, table: Option | Argument) -> None:
@@ -41,7 +41,7 @@ class Word(click.ParamType):
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
+    ) -> list[CompletionItem[Any]]:
         from pyctr.cli import completing
 
         choices = self.table.choices if isinstance(self.table, Option) else ()
@@ -105,7 +105,7 @@ def explanation(option: Option) -> str:
 
 
 class PflagParser(OptionParser):
-    """click's parser with pflag's rules: `--flag=false`, `-p=80`, and an optional value only after an equals sign."""
+    """click's parser with pflag's rules: `--flag=false`, `-p=80`, optional values only after `=`."""
 
     def _match_long_opt(self, opt: str, explicit_value: str | None, state: Any) -> None:
         known = self._long_opt.get(opt)
@@ -122,7 +122,8 @@ class PflagParser(OptionParser):
             name, rest = "-" + rest[0], rest[1:]
             known = self._short_opt.get(name)
             if known is None:
-                raise click.NoSuchOption(name, f"unknown shorthand flag: {name[1:]!r} in {arg}", ctx=self.ctx)
+                message = f"unknown shorthand flag: {name[1:]!r} in {arg}"
+                raise click.NoSuchOption(name, message, ctx=self.ctx)
             if not isinstance(known.obj, TableOption):  # -h
                 known.process(True, state)
                 continue
@@ -235,7 +236,7 @@ class TableGroup(click.Group):
         self.format_commands(ctx, formatter)
         TableCommand.format_options(self, ctx, formatter)  # type: ignore[arg-type]
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[Any]]:
         """The commands, without loading their modules, and the options."""
         found = [
             CompletionItem(name, help=summary)
@@ -264,22 +265,21 @@ def children(noun: str) -> dict[str, str]:
 
 
 def read(table: Command, words: list[str]) -> tuple[Options, tuple[str, ...]]:
-    """What click makes of the words. Prints the help and exits for --help; PyctrError when they are wrong."""
+    """What click makes of the words. Prints the help and exits for --help. PyctrError if they are wrong."""
     command = TableCommand(table)
     program = f"pyctr {table.name}".rstrip()
     ctx = parse(command, words, program)
     given = [param for param in command.params if is_given(ctx, param)]
-    named = {param.name for param in given if isinstance(param, TableOption)}
+    named = {reader.dest(param.table) for param in given if isinstance(param, TableOption)}
     refuse_unsupported(table, given)
-    tables = [param.table for param in command.params if isinstance(param, TableOption)]
-    values = {dest: ctx.params[dest] if dest in named else reader.default(option) for option, dest in dests(tables)}
+    values = {}
+    for param in command.params:
+        if isinstance(param, TableOption):
+            dest = reader.dest(param.table)
+            values[dest] = ctx.params[dest] if dest in named else reader.default(param.table)
     arguments = positional(ctx, command)
     check_count(table, program, len(arguments))
     return Options(values, named), arguments
-
-
-def dests(tables: list[Option]) -> list[tuple[Option, str]]:
-    return [(option, reader.dest(option)) for option in tables]
 
 
 def is_given(ctx: click.Context, param: click.Parameter) -> bool:
@@ -298,7 +298,7 @@ def positional(ctx: click.Context, command: click.Command) -> tuple[str, ...]:
     for param in command.params:
         value = ctx.params.get(param.name or "")
         if isinstance(param, click.Argument) and is_given(ctx, param):
-            words += value if isinstance(value, tuple) else [value]
+            words += value if isinstance(value, tuple) else [str(value)]
     return tuple(words + ctx.args)
 
 

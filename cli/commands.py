@@ -73,14 +73,14 @@ NOUNS = frozenset(VERBS)
 
 # Commands of podman that pyctr does not have yet: refused by name.
 UNSUPPORTED = frozenset(
-    """artifact auto-update build commit compose cp diff events export farm generate healthcheck history init kube login
-    logout machine manifest mount network pause pod port push quadlet rename save search secret stats system top umount
-    unmount unpause untag update volume""".split()
+    """artifact auto-update build commit compose cp diff events export farm generate healthcheck history
+    init kube login logout machine manifest mount network pause pod port push quadlet rename save search
+    secret stats system top umount unmount unpause untag update volume""".split()
 )
 
 
 def resolve(words: "list[str]") -> "tuple[str, list[str]] | None":
-    """The name of the command that `words` begin with and the words after it; None when it is not a command."""
+    """The name of the command that `words` begin with and the words after it; None when it is none."""
     verb = " ".join(words[:2])
     if len(words) > 1:
         if verb in COMMANDS:

@@ -40,7 +40,8 @@ def describe(error: BaseException) -> "tuple[str, str | None, int]":
 
 def describe_os(error: OSError) -> "tuple[str, str | None, int]":
     """What an error of the system means for the user."""
-    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
+    given = (error.filename, error.filename2)
+    names = [os.fsdecode(name) for name in given if isinstance(name, (str, bytes))]
     what = error.strerror or str(error)
     message = f"{' -> '.join(names)}: {what}" if names else what
     hint = None

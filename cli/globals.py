@@ -13,7 +13,9 @@ GLOBAL = Command(
     options=(
         Option(("--log-level",), "Least grave messages to show", "text", "LEVEL", "warn", choices=LEVELS),
         Option(("--root",), "Folder of images and containers", "text", "FOLDER", complete="file"),
-        Option(("--runroot",), "Folder of sockets and other things of this boot", "text", "FOLDER", complete="file"),
+        Option(
+            ("--runroot",), "Folder of sockets and what else may vanish", "text", "FOLDER", complete="file"
+        ),
         Option(("--storage-driver",), "How layers become a root file system", "text", "DRIVER"),
         Option(("--version", "-v"), "Print the version"),
         Option(("--cdi-spec-dir",), kind="list", unsupported=True),

@@ -1,4 +1,4 @@
-"""The way into the program: find the command, read its line, call it, turn failures into messages and exit codes."""
+"""The way into the program: find the command, read its line, call it, tell what failed."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ def main() -> "NoReturn":
 
 
 def leave(code: int) -> "NoReturn":
-    """Ends the process without the interpreter's teardown, which takes 5 ms. What is printed gets out first."""
+    """Ends the process without the interpreter's teardown (5 ms). What was printed gets out first."""
     try:
         flush()
     except OSError:
@@ -53,25 +53,25 @@ def dispatch(words: "list[str]") -> int:
     except reader.Unreadable:
         from pyctr.cli import clickbridge
 
-        return clickbridge.explain_global(words)
+        clickbridge.explain_global(words)
     if options.version:
         from pyctr import __version__
 
         print(f"pyctr version {__version__}")
         return 0
-    rest = [*rest[1:], "--help"] if rest[:1] == ("help",) else list(rest)
-    found = commands.resolve(rest)
+    line = [*rest[1:], "--help"] if rest[:1] == ("help",) else list(rest)
+    found = commands.resolve(line)
     if found is not None:
         return run(*found, options)
     from pyctr.cli import clickbridge
 
-    if not rest or rest == ["--help"]:
-        return clickbridge.explain_global(["--help"])
-    return clickbridge.explain_unknown(rest)
+    if line in ([], ["--help"]):
+        clickbridge.explain_global(["--help"])
+    clickbridge.explain_unknown(line)
 
 
 def run(name: str, words: "list[str]", outer: reader.Options) -> int:
-    """Loads one command, reads its words and calls it. `outer` are the options that stood before the command."""
+    """Loads one command, reads its words and calls it. `outer` are the options before the command."""
     command = commands.load(name)
     try:
         options, arguments = reader.read(command, words, ANYWHERE)
@@ -81,10 +81,10 @@ def run(name: str, words: "list[str]", outer: reader.Options) -> int:
         options, arguments = clickbridge.read(command, words)
     inherited = {key: getattr(outer, key) for key in outer.named - options.named}
     handler = command.handler
-    code: int = handler(options.replace(**inherited) if inherited else options, arguments)  # type: ignore[operator]
-    return code
+    code: int = handler(options.replace(**inherited) if inherited else options, arguments)  # type:
+    ignore[operator] return code
 
 
 def wants_debug(words: "list[str]") -> bool:
     """Whether a failure shows its traceback: also when the words could not be read."""
-    return "--log-level=debug" in words or ("--log-level", "debug") in zip(words, words[1:])
+    return "--log-level=debug" in words or ("--log-level", "debug") in zip(words, words[1:], strict=False)

@@ -1,8 +1,8 @@
 """Reads a command line straight from its table, with the rules of pflag that podman follows.
 
-`--name value`, `--name=value`, `-nvalue`, `-n value`, `-n=value`, clusters (`-it`), flags also as `--flag=false`, `--`
-ends the options. What it cannot read (an unknown option, a bad value, --help) raises Unreadable, and click says what is
-wrong: `cli/clickbridge.py`.
+`--name value`, `--name=value`, `-nvalue`, `-n value`, `-n=value`, clusters (`-it`), flags also as
+`--flag=false`, `--` as the end of the options. What it cannot read (an unknown option, a bad value,
+--help) raises Unreadable, and click says what is wrong: `cli/clickbridge.py`.
 """
 
 from pyctr.rootless.errors import PyctrError
@@ -24,13 +24,13 @@ class Unreadable(Exception):
 class Options:
     """The values of a command's options, one attribute each: `options.env`.
 
-    An option that was not named has its table's default; without one that is False (flag), () (list) or None.
-    `named` holds the `dest` of every option that was on the command line. `store` is where this user's containers are.
+    An option that was not named has its table's default; without one it is False (flag), () (list) or None.
+    `named` holds the `dest` of every option on the line. `store` is where this user's containers are.
     """
 
     named: "frozenset[str]"
 
-    def __init__(self, values: "dict[str, Any]", named: "set[str]") -> None:
+    def __init__(self, values: "dict[str, Any]", named: "set[str] | frozenset[str]") -> None:
         self.__dict__.update(values)
         self.named = frozenset(named)
 
@@ -144,7 +144,7 @@ def implied(option: "Option") -> str:
 def read(
     command: "Command", words: "list[str]", anywhere: "tuple[Option, ...]" = ()
 ) -> "tuple[Options, tuple[str, ...]]":
-    """The options and the positional words of a command line; `anywhere` are options that the command does not list.
+    """The options and the positional words of a command line; `anywhere` are more options.
 
     Raises Unreadable, and PyctrError for an option that pyctr knows but does not support.
     """

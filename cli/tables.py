@@ -1,7 +1,7 @@
 """Commands and options as plain tables: one description, read by two readers.
 
-`cli/reader.py` parses a command line straight from a table, without click (9 to 25 ms of start-up). Whatever it cannot
-read (help, an error, completion) goes through the click command that `cli/clickbridge.py` makes from the same table.
+`cli/reader.py` parses a command line straight from a table, without click (9 to 25 ms of start-up). Whatever
+it cannot read (help, an error, completion) goes through the click command that `cli/clickbridge.py` makes.
 """
 
 from pyctr.rootless.values import Value
@@ -12,8 +12,9 @@ class Option(Value):
 
     `kind`: flag (True; --x=false works too), text, int, list (text, repeatable; the value is a tuple),
     optional (text that may be left out: --x or --x=value, `implied` when left out).
-    `dest` is made from the first long name unless given. `unsupported` options are known to podman and refused by name.
-    `complete` says what the shell offers for the value: container, image, volume, network, file or nothing.
+    `dest` is made from the first long name unless given. `unsupported` ones are podman's and refused by
+    name. `complete` says what the shell offers for the value: container, image, volume, network, file or
+    nothing.
     """
 
     names: tuple[str, ...]  # long name first: ("--env", "-e")
@@ -42,7 +43,8 @@ class Argument(Value):
 class Command(Value):
     """One command. `handler` is called as handler(options, arguments) and returns the exit code.
 
-    With `interspersed` False the options end at the first positional word (run, create, exec): the rest is the container's.
+    With `interspersed` False the options end at the first positional word (run, create, exec): the rest is
+    the container's.
     """
 
     name: str  # "run", "image inspect"
