@@ -1,7 +1,8 @@
 """The log of a container: lines of the k8s-file format, written by the monitor and read by `logs`.
 
-One line is `<RFC 3339 time with nanoseconds> <stdout|stderr> <F|P> <content>`; P marks a piece whose line goes on in the
-next entry of the same stream. That is the format of the Kubernetes CRI and of podman's k8s-file driver.
+One line is `<RFC 3339 time with nanoseconds> <stdout|stderr> <F|P> <content>`; P marks a piece whose line
+goes on in the next entry of the same stream. That is the format of the Kubernetes CRI and of podman's
+k8s-file driver.
 """
 
 import os
@@ -11,7 +12,7 @@ from pyctr.rootless.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator
+    from collections.abc import Iterator
 
 BLOCK = 1 << 16  # bytes read at once
 
@@ -85,10 +86,15 @@ class Reader:
             self.close()
             self._rest = b""
 
-    def skip_to_tail(self, count: int) -> None:
-        """Goes to the last `count` lines (a line of several partial entries counts once)."""
-        if self._open():
-            os.lseek(self._fd, _tail_offset(self._fd, count), os.SEEK_SET)
+    def skip_to_tail(self, count: int) -> int:
+        """Goes to the last `count` lines (of several partial entries each counts once). How many the file
+        lacks.
+        """
+        if not self._open():
+            return count
+        offset, lacking = _find_tail(self._fd, count)
+        os.lseek(self._fd, offset, os.SEEK_SET)
+        return lacking
 
     def _open(self) -> bool:
         if self._fd < 0:
@@ -118,8 +124,8 @@ class Reader:
         return (named.st_dev, named.st_ino) != (held.st_dev, held.st_ino)
 
 
-def _tail_offset(fd: int, count: int) -> int:
-    """Where the last `count` lines begin."""
+def _find_tail(fd: int, count: int) -> tuple[int, int]:
+    """Where the last `count` lines begin, and how many of them the file lacks."""
     start = os.fstat(fd).st_size
     later: set[str] = set()  # streams with an entry further down: a partial entry belongs to that one's line
     for offset, line in _lines_backwards(fd):
@@ -128,11 +134,11 @@ def _tail_offset(fd: int, count: int) -> int:
             continue
         if not entry.partial or entry.stream not in later:
             if not count:
-                return start
+                return start, 0
             count -= 1
         later.add(entry.stream)
         start = offset
-    return 0
+    return 0, count
 
 
 def _lines_backwards(fd: int) -> "Iterator[tuple[int, bytes]]":
