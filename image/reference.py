@@ -1,6 +1,6 @@
 """Names of images: parsing and normalising after the distribution grammar.
 
-Source: the "reference" grammar of the CNCF distribution project and containers-registries.conf(5) for short names.
+Sources: the "reference" grammar of the distribution project; containers-registries.conf(5) for short names.
 On the path of `run`, so without `re`.
 """
 
@@ -8,6 +8,7 @@ from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
 
 DEFAULT_DOMAIN = "docker.io"
+_DOCKER_DOMAINS = (DEFAULT_DOMAIN, "index.docker.io")
 DEFAULT_TAG = "latest"
 LOCAL_DOMAIN = "localhost"
 NAME_LIMIT = 255  # characters of domain and path together
@@ -24,7 +25,7 @@ _HEX_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
 class Reference(Value):
-    """A parsed name; `domain` is empty for a short name. At least one of `tag` and `digest` is set by `with_default_tag`."""
+    """A parsed name; `domain` is empty for a short name."""
 
     path: str
     domain: str = ""
@@ -63,7 +64,7 @@ def parse(text: str) -> Reference:
     domain, path = _split_domain(name)
     _check_name(text, domain, path)
     reference = Reference(path, domain, tag or "", digest)
-    return reference.in_domain(DEFAULT_DOMAIN) if domain in ("index.docker.io", DEFAULT_DOMAIN) else reference
+    return reference.in_domain(DEFAULT_DOMAIN) if domain in _DOCKER_DOMAINS else reference
 
 
 def normalize(text: str, domain: str = DEFAULT_DOMAIN) -> Reference:
@@ -73,10 +74,11 @@ def normalize(text: str, domain: str = DEFAULT_DOMAIN) -> Reference:
 
 
 def candidates(reference: Reference) -> tuple[Reference, ...]:
-    """The full names that a name may mean, the best first: a short one is looked for in localhost, then docker.io."""
-    if reference.domain:
-        return (reference.with_default_tag(),)
-    return tuple([reference.in_domain(domain).with_default_tag() for domain in (LOCAL_DOMAIN, DEFAULT_DOMAIN)])
+    """The full names that a name may mean, best first: a short one is in localhost, else in docker.io."""
+    full = reference.with_default_tag()
+    if full.domain:
+        return (full,)
+    return (full.in_domain(LOCAL_DOMAIN), full.in_domain(DEFAULT_DOMAIN))
 
 
 def is_digest(text: str) -> bool:
@@ -119,7 +121,8 @@ def _check_name(text: str, domain: str, path: str) -> None:
         raise _invalid(text, "the name must be lower case")
     for component in path.split("/"):
         if not _is_path_component(component):
-            raise _invalid(text, f"{component!r} is not a part of a name (lower-case letters, digits; . _ __ - between)")
+            allowed = "lower-case letters and digits, with . _ __ - between"
+            raise _invalid(text, f"{component!r} is not a part of a name ({allowed})")
     if len(domain) + len(path) + bool(domain) > NAME_LIMIT:
         raise _invalid(text, f"the name is longer than {NAME_LIMIT} characters")
     if not domain and len(path) == 64 and _only(path, _HEX):
@@ -152,7 +155,7 @@ def _is_path_component(text: str) -> bool:
     for letter in text:
         if letter in _SEPARATORS:
             gap += letter
-        elif letter not in _LOWER and letter not in _DIGITS or gap not in ("", ".", "_", "__") and gap.strip("-"):
+        elif letter not in _LOWER + _DIGITS or (gap.strip("-") and gap not in (".", "_", "__")):
             return False
         else:
             gap = ""
@@ -168,4 +171,5 @@ def _only(text: str, allowed: str) -> bool:
 
 
 def _invalid(text: str, reason: str) -> PyctrError:
-    return PyctrError(f"invalid image name {text!r}: {reason}", "Names look like registry.example.com/name:tag.")
+    hint = "Names look like registry.example.com/name:tag."
+    return PyctrError(f"invalid image name {text!r}: {reason}", hint)

@@ -1,0 +1,261 @@
+"""HTTP for registries: TLS rules, time limits, redirects, proxies and retries.
+
+Every wait has a limit: `connect` for a connection, `stall` for each read of one. A redirect never takes the
+Authorization header to another host, and never leads from https to http unless TLS is not verified anyway.
+"""
+
+import os
+import ssl
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import urllib3
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSLError, TimeoutError
+
+from pyctr import __version__
+from pyctr.image.credentials import Credentials
+from pyctr.rootless.errors import PyctrError
+from pyctr.rootless.values import Value
+
+R = TypeVar("R")
+
+REDIRECTS = 5
+_REDIRECTING = (301, 302, 303, 307, 308)
+_TRANSIENT = (408, 429, 500, 502, 503, 504)
+_LONGEST_DELAY = 60.0  # seconds, also of a Retry-After
+_CERTIFICATE_FOLDERS = ("~/.config/containers/certs.d", "/etc/containers/certs.d", "/etc/docker/certs.d")
+
+
+class Access(Value):
+    """How a registry is reached.
+
+    With `tls_verify` None TLS is demanded and verified, except on loopback: there http or any certificate will do.
+    """
+
+    tls_verify: bool | None = None
+    cert_dir: str = ""
+    credentials: Credentials | None = None  # of --creds; None looks into the files
+    auth_file: str = ""
+    retries: int = 3
+    retry_delay: float = 1.0  # seconds before the first retry, doubled for each further one
+    connect: float = 15.0  # seconds
+    stall: float = 60.0  # seconds without a byte
+
+
+class Unreachable(PyctrError):
+    """A request that got no usable answer. `transient` ones may be tried again after `delay` seconds."""
+
+    def __init__(
+        self, message: str, hint: str | None = None, *, transient: bool = False, delay: float = 0
+    ) -> None:
+        super().__init__(message, hint)
+        self.transient = transient
+        self.delay = delay
+
+
+class Misunderstood(Unreachable):
+    """The connection broke: perhaps the other end speaks http where https was tried, or vice versa."""
+
+
+def retrying(access: Access, action: Callable[[], R], moved: Callable[[], int] = lambda: 0) -> R:
+    """The result of `action`, tried again after transient failures with growing delays.
+
+    As long as `moved()` (bytes got so far) grows by a megabyte between failures, the tries are not counted.
+    """
+    tries, mark = 0, moved()
+    while True:
+        try:
+            return action()
+        except Unreachable as error:
+            if moved() - mark >= 1 << 20:
+                tries, mark = 0, moved()
+            if not error.transient or tries >= access.retries:
+                raise
+            time.sleep(min(max(access.retry_delay * 2**tries, error.delay), _LONGEST_DELAY))
+            tries += 1
+
+
+def host_of(domain: str) -> str:
+    """The host of host:port or [v6]:port."""
+    return urllib.parse.urlsplit(f"//{domain}").hostname or ""
+
+
+def is_loopback(domain: str) -> bool:
+    """Whether a domain is this machine by its name: localhost, 127.0.0.0/8, ::1."""
+    host = host_of(domain)
+    numeric = host.replace(".", "").isdigit() and host.count(".") == 3
+    return host in ("localhost", "::1") or (numeric and host.startswith("127."))
+
+
+class Transport:
+    """Connections to one registry and to where it redirects. Threads may share it."""
+
+    def __init__(self, domain: str, access: Access) -> None:
+        self._access = access
+        self.insecure = is_loopback(domain) if access.tls_verify is None else not access.tls_verify
+        self._context = _tls_context(domain, access, insecure=self.insecure)
+        self._timeout = urllib3.Timeout(connect=access.connect, read=access.stall)
+        self._pools: dict[str, urllib3.PoolManager] = {}
+
+    def get(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        """The answer to GET, whatever its status, its body unread; to be released. Raises Unreachable."""
+        return self._request("GET", url, headers, None)
+
+    def post(self, url: str, fields: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        """The answer to a POST of form fields. Raises Unreachable."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self._request("POST", url, headers, urllib.parse.urlencode(fields).encode())
+
+    def _request(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+    ) -> urllib3.BaseHTTPResponse:
+        headers = {"User-Agent": f"pyctr/{__version__}", "Accept-Encoding": "identity", **headers}
+        for _ in range(REDIRECTS + 1):
+            answer = self._once(method, url, headers, body)
+            target = answer.headers.get("Location")
+            if method != "GET" or answer.status not in _REDIRECTING or not target:
+                return answer
+            answer.drain_conn()
+            url, headers = self._redirected(url, target, headers)
+        raise Unreachable(f"{_shown(url)}: more than {REDIRECTS} redirects")
+
+    def _redirected(self, url: str, target: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
+        following = urllib.parse.urljoin(url, target)
+        scheme = urllib.parse.urlsplit(following).scheme
+        if scheme not in ("http", "https"):
+            raise Unreachable(f"{_shown(url)} redirects to the unknown scheme {scheme!r}")
+        if scheme == "http" and url.startswith("https:") and not self.insecure:
+            raise Unreachable(f"{_shown(url)} redirects to {_shown(following)}, which is not encrypted")
+        if _origin(url) != _origin(following):
+            headers = {name: value for name, value in headers.items() if name != "Authorization"}
+        return following, headers
+
+    def _once(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+    ) -> urllib3.BaseHTTPResponse:
+        with failures(url, insecure=self.insecure):
+            return self._pool(url).request(
+                method, url, headers=headers, body=body, redirect=False, retries=False,
+                preload_content=False, decode_content=False, timeout=self._timeout,
+            )  # fmt: skip
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        proxy = _proxy_for(url)
+        if proxy not in self._pools:
+            options: dict[str, Any] = {"maxsize": 8, "ssl_context": self._context}
+            made = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+            self._pools[proxy] = made
+        return self._pools[proxy]
+
+
+class failures:
+    """A context manager that turns urllib3's errors into Unreachable, naming the URL."""
+
+    def __init__(self, url: str, *, insecure: bool) -> None:
+        self._url = url
+        self._insecure = insecure
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, (HTTPError, OSError, ValueError)):
+            raise self._explained(error) from None
+
+    def _explained(self, error: Exception) -> Unreachable:
+        where = _shown(self._url)
+        if isinstance(error, SSLError):
+            hint = None if self._insecure else _TLS_HINT
+            return Misunderstood(f"{where}: no TLS connection: {_reason(error)}", hint)
+        if isinstance(error, TimeoutError):
+            hint = "The registry or the network stalls."
+            return Unreachable(f"{where}: no answer in time", hint, transient=True)
+        if isinstance(error, NewConnectionError):
+            hint = "Check the name and the network."
+            return Unreachable(f"{where}: cannot connect: {_reason(error)}", hint)
+        if isinstance(error, ProtocolError):
+            return Misunderstood(f"{where}: the connection broke: {_reason(error)}", transient=True)
+        return Unreachable(f"{where}: {_reason(error)}")
+
+
+_TLS_HINT = "If the registry has no valid certificate, put its CA into --cert-dir or use --tls-verify=false."
+
+
+def chunks(answer: urllib3.BaseHTTPResponse, url: str, *, insecure: bool) -> Iterator[bytes]:
+    """The body in pieces. Raises Unreachable when it breaks off or stalls."""
+    while True:
+        with failures(url, insecure=insecure):
+            piece = answer.read(1 << 18, decode_content=False)
+        if not piece:
+            return
+        yield piece
+
+
+def refused(answer: urllib3.BaseHTTPResponse, url: str) -> Unreachable:
+    """The error for a status that nobody handles."""
+    transient = answer.status in _TRANSIENT
+    wait = answer.headers.get("Retry-After", "")
+    text = f"{_shown(url)}: status {answer.status} {answer.reason or ''}".rstrip()
+    hint = "The registry limits how much may be pulled: wait, or log in." if answer.status == 429 else None
+    return Unreachable(text, hint, transient=transient, delay=float(wait) if wait.isdigit() else 0)
+
+
+def _shown(url: str) -> str:
+    """A URL without its query, which may carry signatures."""
+    return url.partition("?")[0]
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _reason(error: Exception) -> str:
+    """The innermost text of an error that wraps others."""
+    inner: Any = error
+    while isinstance(inner, Exception):
+        text = getattr(inner, "strerror", None) or str(inner)
+        inner = next((arg for arg in inner.args if isinstance(arg, Exception)), inner.__cause__)
+    return text.rpartition(": ")[2] if isinstance(error, NewConnectionError) else text
+
+
+def _proxy_for(url: str) -> str:
+    """The proxy from the environment for a URL, empty for none. Loopback is reached directly."""
+    parts = urllib.parse.urlsplit(url)
+    if is_loopback(parts.netloc) or urllib.request.proxy_bypass(parts.netloc):
+        return ""
+    return urllib.request.getproxies_environment().get(parts.scheme, "")
+
+
+def _tls_context(domain: str, access: Access, *, insecure: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    usual = [f"{os.path.expanduser(folder)}/{domain}" for folder in _CERTIFICATE_FOLDERS]
+    folders = [access.cert_dir] if access.cert_dir else usual
+    for folder in folders:
+        try:
+            names = sorted(os.listdir(folder))
+        except FileNotFoundError:
+            if access.cert_dir:
+                raise PyctrError(f"the certificate folder {folder} does not exist") from None
+            continue
+        _load_certificates(context, folder, names)
+    return context
+
+
+def _load_certificates(context: ssl.SSLContext, folder: str, names: list[str]) -> None:
+    """containers-certs.d(5): *.crt are CAs, *.cert with *.key client certificates."""
+    for name in names:
+        path = f"{folder}/{name}"
+        try:
+            if name.endswith(".crt"):
+                context.load_verify_locations(path)
+            elif name.endswith(".cert"):
+                context.load_cert_chain(path, f"{path.removesuffix('.cert')}.key")
+        except (ssl.SSLError, OSError) as error:
+            raise PyctrError(f"the certificate {path} cannot be used: {error}") from None
