@@ -29,8 +29,7 @@ def print_script(options: "Options", arguments: "tuple[str, ...]") -> int:
 COMMAND = Command(
     name="completion",
     summary="Print the script that completes commands in a shell",
-    description="Prints a script for bash, zsh or fish. Loaded by the shell, it completes commands,
-    options, "
+    description="Prints a script for bash, zsh or fish. Loaded by the shell, it completes commands, "
     "options, and the names of containers, images and volumes.",
     handler=print_script,
     options=(

@@ -8,6 +8,7 @@ from pyctr.cli.globals import ANYWHERE, GLOBAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
 
@@ -80,9 +81,8 @@ def run(name: str, words: "list[str]", outer: reader.Options) -> int:
 
         options, arguments = clickbridge.read(command, words)
     inherited = {key: getattr(outer, key) for key in outer.named - options.named}
-    handler = command.handler
-    code: int = handler(options.replace(**inherited) if inherited else options, arguments)  # type:
-    ignore[operator] return code
+    handler: Callable[[reader.Options, tuple[str, ...]], int] = command.handler  # type: ignore[assignment]
+    return handler(options.replace(**inherited) if inherited else options, arguments)
 
 
 def wants_debug(words: "list[str]") -> bool:
