@@ -134,6 +134,7 @@ _syscall_buffer = _bind("syscall", _long, _long, _long, _ptr)
 _capget = _bind("capget", _ptr, _ptr)
 _capset = _bind("capset", _ptr, _ptr)
 _signalfd = _bind("signalfd", _int, _ptr, _int)
+_syncfs = _bind("syncfs", _int)
 _sethostname = _bind("sethostname", _str, ctypes.c_size_t)
 
 
@@ -165,6 +166,11 @@ def setns(fd: int, flags: int) -> None:
 
 def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
     return int(_prctl(option, arg2, arg3, arg4, arg5))
+
+
+def syncfs(fd: int) -> None:
+    """Writes the file system of `fd` to disk; also reports what could not be written before (Linux 5.8)."""
+    _syncfs(fd)
 
 
 def sethostname(name: str) -> None:

@@ -64,7 +64,7 @@ def read_record(path: str, kind: "type[V]", version: int) -> "V":
         raise BrokenRecord(f"{path} does not describe a {kind.__name__}: {error}") from None
 
 
-def write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: "bytes | bytearray | memoryview") -> None:
     """Writes all of `data`."""
     view = memoryview(data)
     while view:
