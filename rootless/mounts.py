@@ -93,7 +93,7 @@ def new_filesystem(fstype: str, options: "tuple[str, ...]" = (), attributes: int
     """A detached mount of a new file system; `options` are key=value or flags of that file system."""
     fd = sys_.fsopen(fstype)
     try:
-        for option in options:
+        for option in (f"source={fstype}", *options):
             key, equals, value = option.partition("=")
             if equals:
                 sys_.fsconfig(fd, sys_.FSCONFIG_SET_STRING, key, value)

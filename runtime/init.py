@@ -103,7 +103,7 @@ def _init(channel: Channel, streams: "tuple[int, int, int]") -> "NoReturn":
     request = channel.expect(Prepare)
     store = paths.Store(root=request.root, runroot=request.runroot)
     spec = records.read_record(f"{store.container(request.id)}/{paths.SPEC}", Spec, SPEC_VERSION)
-    filters = (_read_bytes(spec.process.seccomp),) if spec.process.seccomp else ()
+    filters = (read_bytes(spec.process.seccomp),) if spec.process.seccomp else ()
     if spec.process.limits:
         import resource  # noqa: F401 - loaded now, used after the pivot
     os.setsid()
@@ -128,12 +128,12 @@ def _init(channel: Channel, streams: "tuple[int, int, int]") -> "NoReturn":
     prepared.own_streams((0, 1, 2))
     prepared.settle()
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)  # last: a change of ids clears it
-    if _is_hung_up(channel):
+    if is_hung_up(channel):
         os._exit(137)
     prepared.execute()
 
 
-def _read_bytes(path: str) -> bytes:
+def read_bytes(path: str) -> bytes:
     with open(path, "rb") as file:
         return file.read()
 
@@ -176,7 +176,7 @@ def _redirect(scene: "Scene", streams: "tuple[int, int, int]", spec: "Spec") -> 
         os.dup2(fd, number)
 
 
-def _is_hung_up(channel: Channel) -> bool:
+def is_hung_up(channel: Channel) -> bool:
     """Whether the monitor died before PDEATHSIG was set."""
     import select
 

@@ -48,7 +48,7 @@ def format_line(stream: str, partial: bool, data: bytes, now_ns: int) -> bytes:
 
 
 def format_chunk(stream: str, data: bytes, now_ns: int) -> bytes:
-    """What was read at once from a container: its full lines, and the rest as a partial one."""
+    """What was read at once from a container: its full lines and a partial rest."""
     head = b"%s %s " % (format_time(now_ns), stream.encode())
     lines = data.split(b"\n")
     rest = lines.pop()
@@ -57,7 +57,7 @@ def format_chunk(stream: str, data: bytes, now_ns: int) -> bytes:
 
 
 def parse_line(line: bytes) -> Entry | None:
-    """The entry of one line without its newline; None for what is no entry (a torn write, a foreign file)."""
+    """The entry of one line without its newline; None for what is none (a torn write, a foreign file)."""
     fields = line.split(b" ", 3)
     if len(fields) != 4 or fields[1] not in (b"stdout", b"stderr") or not fields[0][:1].isdigit():
         return None
@@ -142,7 +142,7 @@ def _find_tail(fd: int, count: int) -> tuple[int, int]:
 
 
 def _lines_backwards(fd: int) -> "Iterator[tuple[int, bytes]]":
-    """Offset and text of each complete line, last one first: the tail of a log of gigabytes costs one block."""
+    """Offset and text of each complete line, last one first: the tail of gigabytes costs one block."""
     position = os.fstat(fd).st_size
     tail = b""
     while position:

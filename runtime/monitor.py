@@ -269,7 +269,7 @@ class Monitor:
             records.write_record(
                 self.store.exit_record(self.spec.id), ended, durable=not self.spec.ephemeral
             )
-            self.state = self.state.replace(
+            self.state = self._latest_state().replace(
                 status="exited",
                 process=None,
                 monitor=None,
@@ -285,6 +285,13 @@ class Monitor:
         claimed = streams.close(ended)
         if self.spec.ephemeral and not claimed:
             self._spawn_cleanup()
+
+    def _latest_state(self) -> State:
+        """The state with what others noted in it (that a user stopped the container); ours when it is unreadable."""
+        try:
+            return state.read_state(self.store.container(self.spec.id))
+        except (OSError, PyctrError):
+            return self.state
 
     def _exit_record(self) -> ExitRecord:
         code = os.waitstatus_to_exitcode(self.status or 0)

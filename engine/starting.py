@@ -1,0 +1,110 @@
+"""Starting containers: from a record on disk to a running command, and the stay with it."""
+
+import os
+
+from pyctr.engine import containers, removal, truth
+from pyctr.net import drivers, names
+from pyctr.rootless import idmap, terminal, userns
+from pyctr.rootless.errors import PyctrError
+from pyctr.runtime import attach, launch, messages
+from pyctr.runtime.spec import SPEC_VERSION, Spec
+from pyctr.runtime.state import ExitRecord
+from pyctr.storage import paths, records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyctr.net.model import Helper
+    from pyctr.storage.paths import Store
+
+
+def read_spec(store: "Store", container_id: str) -> Spec:
+    """The spec of a container. BrokenRecord; NoSuchContainer when it is gone."""
+    try:
+        return records.read_record(f"{store.container(container_id)}/{paths.SPEC}", Spec, SPEC_VERSION)
+    except FileNotFoundError:
+        raise containers.NoSuchContainer(container_id) from None
+
+
+def fork_for(spec: Spec) -> launch.Launch:
+    """The monitor of a container whose record exists."""
+    return launch.fork_monitor(spec.namespaces, maps_of(spec))
+
+
+def maps_of(spec: Spec) -> idmap.IdMaps:
+    """The id maps of a container's user namespace."""
+    return spec.id_maps or userns.default_maps()
+
+
+def start(store: "Store", forked: launch.Launch, spec: Spec, *, attached: bool, event: str = "start") -> int:
+    """Starts the container of a written record with a forked monitor; the pid of its pid 1.
+
+    WrongState when it runs already. PyctrError with the reason, and 126 or 127 when the command cannot be executed.
+    """
+    with containers.lock(store, spec.id):
+        truth.settle(store, spec.id)
+        helper = _prepare_network(store, spec)
+    rows, columns = _window(spec)
+    request = messages.Launch(
+        store.root, store.runroot, spec.id, helper, rows, columns, attached=attached, event=event
+    )
+    pid = forked.start(request)
+    if spec.pid_file:
+        records.write_text(spec.pid_file, f"{pid}\n", durable=False, mode=0o644)
+    return pid
+
+
+def _window(spec: Spec) -> tuple[int, int]:
+    """The size of the caller's terminal for a container that gets one; (0, 0) when there is none."""
+    if spec.process.tty:
+        for fd in (0, 1, 2):
+            try:
+                return terminal.size(fd)
+            except OSError:
+                continue
+    return 0, 0
+
+
+def _prepare_network(store: "Store", spec: Spec) -> "Helper | None":
+    """Writes the files of /etc that are the container's own; the network helper to start, if it needs one."""
+    folder = store.container(spec.id)
+    driver = drivers.by_name(spec.network.driver)
+    records.write_text(f"{folder}/{paths.HOSTNAME}", f"{spec.hostname}\n", durable=False, mode=0o644)
+    if spec.network.manage_hosts:
+        text = names.hosts_text(spec.network, spec.hostname, spec.name)
+        records.write_text(f"{folder}/{paths.HOSTS}", text, durable=False, mode=0o644)
+    if spec.network.manage_resolv_conf:
+        text = names.resolv_conf_text(spec.network)
+        records.write_text(f"{folder}/{paths.RESOLV_CONF}", text, durable=False, mode=0o644)
+    return driver.helper(spec.network, store.container_run(spec.id))
+
+
+def stay(
+    store: "Store", forked: launch.Launch, spec: Spec, plan: attach.Plan
+) -> ExitRecord | None:
+    """Attaches to a container that was just started, until it ends; None when the user detached.
+
+    A --rm container is removed before this returns.
+    """
+    try:
+        ended = attach.Session(forked.stream, plan).run()
+    except EOFError:
+        ended = _after_lost_monitor(store, spec)
+    if ended is not None and spec.ephemeral:
+        removal.remove(store, spec.id, volumes=True)
+    return ended
+
+
+def _after_lost_monitor(store: "Store", spec: Spec) -> ExitRecord:
+    """The container died with its monitor: what the record then says."""
+    with containers.lock(store, spec.id):
+        state = truth.settle(store, spec.id)
+    return ExitRecord(1, state.exit_code, 9, state.oom_killed, state.started, state.finished)
+
+
+def discard(store: "Store", spec: Spec) -> None:
+    """After a failed start of a --rm container: it is removed; what fails is left to the next sweep."""
+    if spec.ephemeral and os.path.isdir(store.container(spec.id)):
+        try:
+            removal.remove(store, spec.id, force=True, volumes=True)
+        except (PyctrError, OSError):
+            pass

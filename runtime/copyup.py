@@ -1,0 +1,106 @@
+"""Copies of the image's content: into a fresh named volume (docker and podman do so), into a tmpfs (`tmpcopyup`).
+
+Runs in init before the pivot, as root of the container's user namespace. The source is the image's: nothing is followed
+(descriptors and O_NOFOLLOW), special files are left out.
+"""
+
+import os
+
+from pyctr.rootless.mounts import Root
+from pyctr.storage import volumes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
+    from pyctr.storage.paths import Store
+
+_FOLDER, _FILE, _LINK = 0o040000, 0o100000, 0o120000
+_BLOCK = 1 << 24  # bytes
+
+
+def fill_volume(store: "Store", name: str, root: Root, target: str) -> None:
+    """Copies the folder `target` of the image into a volume that is empty and was never filled.
+
+    SIGKILL in between leaves a volume without the mark and not empty: it stays as it is, as a user's data would.
+    """
+    with volumes.lock(store, name):
+        if volumes.read(store, name).copied:
+            return
+        data = os.open(volumes.data_folder(store, name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if not os.listdir(data):
+                copy_folder(root, target, data)
+        finally:
+            os.close(data)
+        volumes.mark_copied(store, name)
+
+
+def copy_folder(root: Root, path: str, target: int) -> None:
+    """Copies what is in a folder of the image, and the folder's own owner and mode, into the folder `target` (a descriptor)."""
+    try:
+        source = root.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    try:
+        _copy_children(source, target)
+        _copy_attributes(source, target)
+    finally:
+        os.close(source)
+
+
+def _copy_children(source: int, target: int) -> None:
+    for name in os.listdir(source):
+        _copy_entry(name, source, target)
+
+
+def _copy_entry(name: str, source: int, target: int) -> None:
+    status = os.stat(name, dir_fd=source, follow_symlinks=False)
+    kind = status.st_mode & 0o170000
+    if kind == _LINK:
+        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+        os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
+    elif kind == _FOLDER:
+        os.mkdir(name, 0o700, dir_fd=target)
+        flags = os.O_RDONLY | os.O_DIRECTORY
+        _copy_opened(name, flags, source, target, _copy_children, flags)
+    elif kind == _FILE:
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target))
+        _copy_opened(name, os.O_RDONLY, source, target, _copy_bytes, os.O_WRONLY)
+
+
+def _copy_opened(
+    name: str, reading: int, source: int, target: int, copy: "Callable[[int, int], None]", writing: int
+) -> None:
+    extra = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    old = os.open(name, reading | extra, dir_fd=source)
+    try:
+        new = os.open(name, writing | extra, dir_fd=target)
+        try:
+            copy(old, new)
+            _copy_attributes(old, new)
+        finally:
+            os.close(new)
+    finally:
+        os.close(old)
+
+
+def _copy_bytes(source: int, target: int) -> None:
+    while os.copy_file_range(source, target, _BLOCK):
+        pass
+
+
+def _copy_attributes(source: int, target: int) -> None:
+    """Owner, mode, extended attributes, times, in the order in which the kernel does not undo them."""
+    status = os.fstat(source)
+    os.fchown(target, status.st_uid, status.st_gid)
+    os.fchmod(target, status.st_mode & 0o7777)
+    for name in os.listxattr(source):
+        if name.startswith(("user.", "security.capability")) and not name.startswith("user.overlay."):
+            try:
+                os.setxattr(target, name, os.getxattr(source, name))
+            except OSError:  # a file system without extended attributes keeps the rest
+                pass
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
