@@ -85,11 +85,6 @@ def put_blob(store: paths.Store, data: bytes, digest: str | None = None) -> str:
     return blob.digest
 
 
-def remove_blob(store: paths.Store, digest: str) -> None:
-    """Removes a blob that nothing refers to. The caller holds the store lock exclusively."""
-    os.unlink(store.blob(digest))
-
-
 def writer(
     store: paths.Store, digest: str | None = None, *, limit: int | None = None, resume: bool = False
 ) -> "BlobWriter":
@@ -175,9 +170,12 @@ class BlobWriter:
                 )
             os.fsync(self._fd)
             os.rename(self._temporary, f"{self._folder}/{found.hex}")
-        except BaseException as error:
+        except OSError as error:
             os.unlink(self._temporary)
-            raise self._failed(error) if isinstance(error, OSError) else error
+            raise self._failed(error) from None
+        except PyctrError:
+            os.unlink(self._temporary)
+            raise
         records.sync_folder(self._folder)
         self.digest = str(found)
 

@@ -36,7 +36,7 @@ class Image(Value):
     created: str  # RFC 3339, as the config has it
     architecture: str
     os: str
-    size: int  # bytes of all blobs
+    size: int  # bytes of its layers, unpacked
     layers: tuple[ImageLayer, ...]  # lowest first
     config: dict[str, object]
     variant: str = ""
@@ -84,7 +84,7 @@ def put_image(store: paths.Store, image: Image) -> None:
     """Writes the record of an image whose blobs are stored. The caller holds `making`."""
     records.make_folder(store.images())
     records.write_record(store.image(image.id), image, durable=True)
-    _refresh_index(store)
+    refresh_index(store)
 
 
 def add_name(store: paths.Store, name: str, image_id: str, manifest_digest: str) -> None:
@@ -92,7 +92,7 @@ def add_name(store: paths.Store, name: str, image_id: str, manifest_digest: str)
     records.make_folder(store.image_names())
     record = ImageName(NAME_VERSION, image_id, manifest_digest)
     records.write_record(store.image_name(name), record, durable=True)
-    _refresh_index(store)
+    refresh_index(store)
 
 
 def remove_name(store: paths.Store, name: str) -> None:
@@ -102,10 +102,11 @@ def remove_name(store: paths.Store, name: str) -> None:
     except FileNotFoundError:
         raise NoSuchObject("image", name) from None
     records.sync_folder(store.image_names())
-    _refresh_index(store)
+    refresh_index(store)
 
 
-def _refresh_index(store: paths.Store) -> None:
+def refresh_index(store: paths.Store) -> None:
+    """Derives index.json anew. Not for `run`: it never changes images."""
     from pyctr.storage import layout
 
     layout.refresh(store)

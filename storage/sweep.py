@@ -1,0 +1,259 @@
+"""Removing images, and what no record refers to any more.
+
+There are no reference counters: under the exclusive store lock the roots (images, names, containers) are read, and
+blobs and layers that none of them needs go. Makers of references hold the lock shared (`images.making`). Where a root
+cannot be read nothing is swept, since nobody knows what it refers to.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from pyctr.rootless import jsontext
+from pyctr.rootless.errors import BrokenRecord, InUse, NoSuchObject, PyctrError
+from pyctr.rootless.values import Value
+from pyctr.storage import blobs, images, layers, paths, records, trees
+
+_SPEC_VERSION = 1  # of runtime.spec, which lies above this package
+
+
+class Swept(Value):
+    """What a sweep took: counts, and bytes of disk. `kept` tells why it took nothing."""
+
+    blobs: int = 0
+    layers: int = 0
+    bytes: int = 0
+    kept: str = ""
+
+
+class User(Value):
+    """What the spec of a container says of images and layers."""
+
+    container: str  # id
+    image: str
+    key: str
+    layers: tuple[str, ...]
+
+
+class Roots(Value):
+    """Everything that is needed: blobs by digest, layers by key and name."""
+
+    blobs: frozenset[str]
+    layers: frozenset[tuple[str, str]]
+
+
+def remove_image(store: paths.Store, image_id: str, *, ignore_users: bool = False) -> tuple[str, ...]:
+    """Removes an image with its names, and blobs and layers that only it needed; the names.
+
+    NoSuchObject. InUse (exit code 2) when containers were made from it, unless told to ignore them: their layers stay. A
+    crash leaves the image, or garbage for the next sweep.
+    """
+    with _Sweep(store) as sweep:
+        if not os.path.lexists(store.image(image_id)) and not images.names_of(store, image_id):
+            raise NoSuchObject("image", image_id)
+        users = () if ignore_users else users_of(store, image_id)
+        if users:
+            raise InUse(
+                f"image {image_id[:12]} is in use by the following container(s): {', '.join(users)}",
+                "Remove the containers first, or use --force.",
+                exit_code=2,
+            )
+        names = _remove_records(store, image_id)
+        sweep.take_garbage()
+    return names
+
+
+def _remove_records(store: paths.Store, image_id: str) -> tuple[str, ...]:
+    names = images.names_of(store, image_id)
+    for name in names:
+        images.remove_name(store, name)
+    try:
+        os.unlink(store.image(image_id))
+    except FileNotFoundError:
+        pass
+    else:
+        records.sync_folder(store.images())
+    images.refresh_index(store)
+    return names
+
+
+def sweep(store: paths.Store) -> Swept:
+    """Removes all blobs and layers that nothing refers to, and what interrupted calls left. Waits for pulls to end."""
+    with _Sweep(store) as taken:
+        taken.take_garbage()
+        taken.take_temporaries()
+    return taken.result()
+
+
+def users_of(store: paths.Store, image_id: str) -> tuple[str, ...]:
+    """The ids of the containers that were made from an image. Broken ones are passed over."""
+    found = []
+    for container in _containers(store):
+        try:
+            user = _user(store, container)
+        except BrokenRecord:
+            continue
+        if user is not None and user.image == image_id:
+            found.append(container)
+    return tuple(found)
+
+
+def _containers(store: paths.Store) -> list[str]:
+    return [name for name in _listed(store.containers()) if not name.startswith((".", paths.TEMPORARY))]
+
+
+def _user(store: paths.Store, container: str) -> User | None:
+    """What a container refers to; None when it is gone."""
+    path = f"{store.container(container)}/{paths.SPEC}"
+    try:
+        data = records.read_json(path)
+    except FileNotFoundError:
+        return None
+    try:
+        if data["version"] > _SPEC_VERSION:
+            raise BrokenRecord(f"{path} was written by a newer pyctr")
+        rootfs = data["rootfs"]
+        fields = {"image": data.get("image", ""), "key": rootfs.get("key", "")}
+        return User.from_json({"container": container, **fields, "layers": rootfs.get("layers", [])})
+    except (TypeError, KeyError, AttributeError) as error:
+        raise BrokenRecord(f"{path} does not describe a container: {error}") from None
+
+
+def roots(store: paths.Store) -> Roots:
+    """What is needed. BrokenRecord when a record cannot be read."""
+    digests: set[str] = set()
+    chains: set[str] = set()
+    for image_id in images.image_ids(store):
+        image = images.read_image(store, image_id)
+        digests |= {image.config_digest, *[layer.digest for layer in image.layers]}
+        digests |= _reached(store, image.manifest_digest)
+        chains |= {layers.layer_name(layer.chain_id) for layer in image.layers}
+    for name in images.image_names(store):
+        record = images.read_name(store, name)
+        if record is not None:
+            digests |= _reached(store, record.manifest_digest)
+    needed = {(key, name) for key in _listed(f"{store.root}/layers") for name in chains}
+    for container in _containers(store):
+        user = _user(store, container)
+        if user is not None:
+            needed |= {(user.key, name) for name in user.layers}
+    return Roots(frozenset(digests), frozenset(needed))
+
+
+def _reached(store: paths.Store, digest: str, depth: int = 3) -> set[str]:
+    """A manifest or index and what it names. One that is missing or damaged names nothing."""
+    found = {digest}
+    try:
+        manifest: Any = jsontext.loads(blobs.read_blob(store, digest).decode())
+        below = manifest.get("manifests", [])
+        named = [manifest.get("config"), *manifest.get("layers", [])]
+        found |= {part["digest"] for part in named if part}
+    except (PyctrError, ValueError, TypeError, KeyError, AttributeError):
+        return found
+    for part in below if depth else ():
+        found |= _reached(store, str(part.get("digest")), depth - 1)
+    return found
+
+
+class _Sweep:
+    """Collects garbage under the exclusive store lock, and removes it once the lock is given back."""
+
+    def __init__(self, store: paths.Store) -> None:
+        self._store = store
+        self._doomed: list[tuple[str, records.Lock]] = []
+        self._blobs = self._layers = self._bytes = 0
+        self._kept = ""
+
+    def __enter__(self) -> "_Sweep":
+        self._lock = records.lock_file(self._store.store_lock())
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._lock.release()
+        for path, lock in self._doomed:
+            with lock:
+                trees.remove(path)
+
+    def result(self) -> Swept:
+        return Swept(self._blobs, self._layers, self._bytes, self._kept)
+
+    def take_garbage(self) -> None:
+        """Takes what no root needs."""
+        try:
+            needed = roots(self._store)
+        except BrokenRecord as error:
+            self._kept = error.message
+            return
+        for digest in _all_blobs(self._store):
+            if digest not in needed.blobs:
+                self._take_blob(self._store.blob(digest))
+        for key, name in _all_layers(self._store):
+            if (key, name) not in needed.layers:
+                self._take_layer(self._store.layers(key), name)
+
+    def _take_blob(self, path: str) -> None:
+        self._bytes += os.stat(path).st_size
+        os.unlink(path)
+        self._blobs += 1
+
+    def _take_layer(self, folder: str, name: str) -> None:
+        """Renames at once, so that the layer is gone as a whole; its files go after the lock."""
+        lock = records.lock(f"{folder}/{name}", wait=False)
+        doomed = f"{folder}/{paths.TEMPORARY}{name}.{os.urandom(8).hex()}"
+        self._bytes += _layer_size(f"{folder}/{name}")
+        os.rename(f"{folder}/{name}", doomed)
+        self._doomed.append((doomed, lock))
+        self._layers += 1
+
+    def take_temporaries(self) -> None:
+        """Takes what killed or interrupted calls left: all that is temporary and whose lock can be had."""
+        for folder in _folders_with_temporaries(self._store):
+            for name in _listed(folder):
+                if name.startswith(paths.TEMPORARY):
+                    self._take_temporary(f"{folder}/{name}")
+        for folder in (self._store.images(), self._store.image_names()):
+            for name in _listed(folder):
+                if name.startswith("."):  # the half of an atomic replacement: no writer is at work now
+                    os.unlink(f"{folder}/{name}")
+
+    def _take_temporary(self, path: str) -> None:
+        if path in [doomed for doomed, _lock in self._doomed]:
+            return
+        try:
+            lock = records.lock(path, wait=False)
+        except (BlockingIOError, FileNotFoundError):
+            return
+        self._doomed.append((path, lock))
+
+
+def _folders_with_temporaries(store: paths.Store) -> list[str]:
+    algorithms = [f"{store.blobs()}/{name}" for name in _listed(store.blobs())]
+    return algorithms + [store.layers(key) for key in _listed(f"{store.root}/layers")]
+
+
+def _all_blobs(store: paths.Store) -> Iterable[str]:
+    for algorithm in _listed(store.blobs()):
+        for name in _listed(f"{store.blobs()}/{algorithm}"):
+            if not name.startswith(paths.TEMPORARY):
+                yield f"{algorithm}:{name}"
+
+
+def _all_layers(store: paths.Store) -> Iterable[tuple[str, str]]:
+    for key in _listed(f"{store.root}/layers"):
+        for name in _listed(store.layers(key)):
+            if len(name) == paths.LAYER_NAME_LENGTH and not name.startswith(paths.TEMPORARY):
+                yield key, name
+
+
+def _layer_size(path: str) -> int:
+    try:
+        return records.read_record(f"{path}/{paths.LAYER_RECORD}", layers.Layer, layers.LAYER_VERSION).size
+    except (FileNotFoundError, BrokenRecord):
+        return 0
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
