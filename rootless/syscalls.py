@@ -7,6 +7,10 @@ so no caller can forget it. Descriptors that are returned are close-on-exec.
 import ctypes
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
 # Kernel headers: sched.h, mount.h, prctl.h, openat2.h, close_range.h, keyctl.h, fcntl.h.
 AT_EMPTY_PATH = 0x1000
 AT_FDCWD = -100
@@ -26,6 +30,9 @@ FSCONFIG_SET_FLAG = 0
 FSCONFIG_SET_STRING = 1
 FSMOUNT_CLOEXEC = 1
 FSOPEN_CLOEXEC = 1
+IN_CREATE = 0x100
+IN_MODIFY = 0x2
+IN_MOVED_TO = 0x80
 KEYCTL_JOIN_SESSION_KEYRING = 1
 MNT_DETACH = 2
 MOUNT_ATTR_NODEV = 0x4
@@ -102,11 +109,11 @@ def _check(result: int, _function: object, _args: object) -> int:
     return result
 
 
-def _bind(name: str, *argtypes: type) -> "ctypes._CFuncPtr":
+def _bind(name: str, *argtypes: type) -> "Callable[..., Any]":
     function = _libc[name]  # by index: a prototype of its own
     function.argtypes = argtypes
     function.restype = ctypes.c_long if name == "syscall" else ctypes.c_int
-    function.errcheck = _check
+    function.errcheck = _check  # type: ignore[assignment]
     return function
 
 
@@ -133,6 +140,8 @@ _syscall_pivot = _bind("syscall", _long, _str, _str)
 _syscall_buffer = _bind("syscall", _long, _long, _long, _ptr)
 _capget = _bind("capget", _ptr, _ptr)
 _capset = _bind("capset", _ptr, _ptr)
+_inotify_init1 = _bind("inotify_init1", _int)
+_inotify_add_watch = _bind("inotify_add_watch", _int, _str, ctypes.c_uint32)
 _signalfd = _bind("signalfd", _int, _ptr, _int)
 _syncfs = _bind("syncfs", _int)
 _sethostname = _bind("sethostname", _str, ctypes.c_size_t)
@@ -292,3 +301,15 @@ def signalfd(signals: "set[int]") -> int:
     for number in signals:
         mask[0] |= 1 << (number - 1)
     return int(_signalfd(-1, ctypes.byref(mask), SFD_CLOEXEC | SFD_NONBLOCK))
+
+
+def inotify_init1() -> int:
+    """A non-blocking descriptor that is readable when something watched has happened. EMFILE at the user's limit."""
+    return int(_inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
+
+
+def inotify_add_watch(fd: int, path: str, mask: int) -> int:
+    try:
+        return int(_inotify_add_watch(fd, _path(path), mask))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
