@@ -19,7 +19,9 @@ def execute(options: "Options", arguments: "tuple[str, ...]") -> int:
     store = options.store
     name, argv = (containers.latest(store), arguments) if options.latest else (arguments[0], arguments[1:])
     if not argv:
-        raise PyctrError("must provide a non-empty command to start an exec session", "pyctr exec CONTAINER COMMAND")
+        raise PyctrError(
+            "must provide a non-empty command to start an exec session", "pyctr exec CONTAINER COMMAND"
+        )
     container_id = containers.find(store, name)
     request = ExecRequest(
         argv=tuple(argv),
@@ -72,4 +74,3 @@ COMMAND = Command(
     arguments=(Argument("CONTAINER", 0, 1, "container"), Argument("COMMAND", 0, -1)),
     interspersed=False,
 )
-

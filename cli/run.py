@@ -20,7 +20,11 @@ def run(options: "Options", arguments: "tuple[str, ...]") -> int:
     maps = create.maps_of(request)
     forked = launch.fork_monitor(request.namespaces, maps)
     try:
-        image = None if request.rootfs else pull.pull_if_needed(store, request.image_name, options.pull, quiet=options.quiet)
+        image = (
+            None
+            if request.rootfs
+            else pull.pull_if_needed(store, request.image_name, options.pull, quiet=options.quiet)
+        )
         spec = create.create(store, request, image, maps)
         try:
             starting.start(store, forked, spec, attached=not options.detach)

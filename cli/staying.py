@@ -25,5 +25,3 @@ def plan_of(stdin_open: bool, tty: bool, options: "Options") -> attach.Plan:
         detach_keys=options.detach_keys or "",
         sig_proxy=options.sig_proxy,
     )
-
-

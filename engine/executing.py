@@ -73,5 +73,3 @@ def _window(request: ExecRequest) -> tuple[int, int]:
             except OSError:
                 continue
     return 0, 0
-
-

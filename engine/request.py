@@ -37,7 +37,7 @@ class Request(Value):
     entrypoint: tuple[str, ...] | None = None  # an empty tuple clears the image's
     create_command: tuple[str, ...] = ()
     name: str = ""
-    replace: bool = False
+    replaces: bool = False  # --replace: a container of this name is removed first
     environment: Environment = Environment()
     working_dir: str = ""
     user: str = ""

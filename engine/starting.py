@@ -78,9 +78,7 @@ def _prepare_network(store: "Store", spec: Spec) -> "Helper | None":
     return driver.helper(spec.network, store.container_run(spec.id))
 
 
-def stay(
-    store: "Store", forked: launch.Launch, spec: Spec, plan: attach.Plan
-) -> ExitRecord | None:
+def stay(store: "Store", forked: launch.Launch, spec: Spec, plan: attach.Plan) -> ExitRecord | None:
     """Attaches to a container that was just started, until it ends; None when the user detached.
 
     A --rm container is removed before this returns.

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 try:
-    from _json import encode_basestring, make_encoder, make_scanner  # type: ignore[import-not-found]
+    from _json import encode_basestring, make_encoder, make_scanner
 except ImportError:  # pragma: no cover - CPython always has it
-    make_scanner = None
+    make_scanner = None  # type: ignore[assignment, misc]
 
 
 class _Context:
@@ -39,7 +39,7 @@ def loads(text: str) -> "Any":
         return _library_loads(text)
     text = text.strip(_BLANK)
     try:
-        value, end = make_scanner(_Context)(text, 0)
+        value, end = make_scanner(_Context)(text, 0)  # type: ignore[arg-type]
     except (StopIteration, SystemError, RecursionError):
         end = -1  # the scanner takes its error class from json.decoder, which is not loaded: SystemError
     if end != len(text):

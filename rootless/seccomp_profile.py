@@ -220,3 +220,12 @@ def _keyring_rules(without_keyring: bool) -> list[Rule]:
     if without_keyring:
         return [Rule((_KEYRING, "add_key", "request_key"), errno_action(errno.ENOSYS))]
     return [Rule((_KEYRING,), ALLOW)]
+
+
+def keyring_denial() -> bytes:
+    """A program that denies the keyring calls and nothing else, to be loaded beside another one."""
+    from pyctr.rootless import seccomp_rules
+
+    architectures = seccomp_rules.architectures(seccomp_rules.machine())
+    calls = Rule(("add_key", "keyctl", "request_key"), errno_action(errno.EPERM))
+    return seccomp_bpf.compile_profile(Profile(ALLOW, (calls,), architectures))

@@ -241,7 +241,7 @@ def _serve_call(
 ) -> "NoReturn":
     import marshal
 
-    result: "tuple[object, ...]"
+    result: "tuple[Any, ...]"
     try:
         mapping.enter()
         syscalls.unshare(syscalls.CLONE_NEWNS)

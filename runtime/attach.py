@@ -52,7 +52,8 @@ def parse_keys(text: str) -> bytes:
             keys += bytes([ord(word[5].upper()) & 0x1F])
         else:
             raise PyctrError(
-                f"detach key {word!r} is not known", "Give single characters or ctrl-<a-z@^[,_>, separated by commas."
+                f"detach key {word!r} is not known",
+                "Give single characters or ctrl-<a-z@^[,_>, separated by commas.",
             )
     return keys
 

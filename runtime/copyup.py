@@ -102,5 +102,3 @@ def _copy_attributes(source: int, target: int) -> None:
             except OSError:  # a file system without extended attributes keeps the rest
                 pass
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-

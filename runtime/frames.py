@@ -15,7 +15,7 @@ class ProtocolError(Exception):
     """The peer sent something that is no frame."""
 
 
-def pack(kind: int, payload: "bytes | memoryview" = b"") -> bytes:
+def pack(kind: int, payload: bytes = b"") -> bytes:
     """One frame."""
     return b"%c%b%b" % (kind, len(payload).to_bytes(4, "big"), payload)
 

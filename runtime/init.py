@@ -42,7 +42,9 @@ def flags_of(namespaces: tuple[Namespace, ...]) -> int:
     return flags
 
 
-def serve(channel: Channel, streams: "tuple[int, int, int]", namespaces: tuple[Namespace, ...]) -> "NoReturn":
+def serve(
+    channel: Channel, streams: "tuple[int, int, int]", namespaces: tuple[Namespace, ...]
+) -> "NoReturn":
     """Runs the child of the monitor to its end; never returns."""
     code = 1
     try:
@@ -103,7 +105,7 @@ def _init(channel: Channel, streams: "tuple[int, int, int]") -> "NoReturn":
     request = channel.expect(Prepare)
     store = paths.Store(root=request.root, runroot=request.runroot)
     spec = records.read_record(f"{store.container(request.id)}/{paths.SPEC}", Spec, SPEC_VERSION)
-    filters = (read_bytes(spec.process.seccomp),) if spec.process.seccomp else ()
+    filters = program.load_filters(spec.process)
     if spec.process.limits:
         import resource  # noqa: F401 - loaded now, used after the pivot
     os.setsid()
@@ -131,11 +133,6 @@ def _init(channel: Channel, streams: "tuple[int, int, int]") -> "NoReturn":
     if is_hung_up(channel):
         os._exit(137)
     prepared.execute()
-
-
-def read_bytes(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def _adjust_oom(spec: "Spec") -> None:
@@ -183,5 +180,3 @@ def is_hung_up(channel: Channel) -> bool:
     poll = select.poll()
     poll.register(channel.fileno(), 0)
     return bool(poll.poll(0))
-
-

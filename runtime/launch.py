@@ -1,8 +1,8 @@
 """The parent side of a start: forks the monitor early, then tells it which container to start.
 
-    launch = fork_monitor(namespaces, maps)     before anything heavy is loaded: the monitor stays small
-    ...                                         read the image, write the record, while namespaces are made
-    pid = launch.start(messages.Launch(...))    or launch.abort()
+launch = fork_monitor(namespaces, maps)     before anything heavy is loaded: the monitor stays small
+...                                         read the image, write the record, while namespaces are made
+pid = launch.start(messages.Launch(...))    or launch.abort()
 """
 
 import _signal
@@ -56,7 +56,7 @@ def fork_monitor(namespaces: tuple[Namespace, ...], maps: IdMaps) -> Launch:
     """
     ours, theirs = messages.channel_pair()
     kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC
-    stream, their_stream = _socket.socketpair(_socket.AF_UNIX, kind)  # type: ignore[attr-defined]
+    stream, their_stream = _socket.socketpair(_socket.AF_UNIX, kind)
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, processes.ALL_SIGNALS)
     try:
         child = os.fork()

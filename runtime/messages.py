@@ -1,9 +1,9 @@
 """What launch, monitor and init tell each other, as typed values. docs/internals.md draws the talk.
 
-    launch  -> monitor   Launch                        start this container
-    monitor -> launch    Started, Failed
-    init    -> monitor   Entered, Born, Prepared, Failed; end of file when the command has been executed
-    monitor -> init      Mapped, Prepare, Go; end of file when the monitor has died
+launch  -> monitor   Launch                        start this container
+monitor -> launch    Started, Failed
+init    -> monitor   Entered, Born, Prepared, Failed; end of file when the command has been executed
+monitor -> init      Mapped, Prepare, Go; end of file when the monitor has died
 """
 
 import _socket
@@ -33,7 +33,9 @@ class Launch(Value):
     helper: Helper | None = None
     rows: int = 0
     columns: int = 0
-    attached: bool = False  # the launching command stays, reads the output and removes an ephemeral container
+    attached: bool = (
+        False  # the launching command stays, reads the output and removes an ephemeral container
+    )
     event: str = "start"
 
 
@@ -140,5 +142,5 @@ class Channel:
 def channel_pair() -> tuple[Channel, Channel]:
     """Two connected ends, close-on-exec."""
     kind = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
-    first, second = _socket.socketpair(_socket.AF_UNIX, kind)  # type: ignore[attr-defined]
+    first, second = _socket.socketpair(_socket.AF_UNIX, kind)
     return Channel(first), Channel(second)

@@ -18,7 +18,18 @@ from pyctr.rootless import cgroups, processes, syscalls, userns
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.idmap import IdMaps
 from pyctr.runtime import init, messages, state
-from pyctr.runtime.messages import Born, Channel, Entered, Failed, Go, Launch, Mapped, Prepare, Prepared, Started
+from pyctr.runtime.messages import (
+    Born,
+    Channel,
+    Entered,
+    Failed,
+    Go,
+    Launch,
+    Mapped,
+    Prepare,
+    Prepared,
+    Started,
+)
 from pyctr.runtime.spec import SPEC_VERSION, Namespace, Spec
 from pyctr.runtime.state import ExitRecord, State
 from pyctr.runtime.streams import Pipes, Streams, open_log
@@ -54,7 +65,9 @@ def run(
 class Monitor:
     """See the module's text."""
 
-    def __init__(self, control: Channel, stream: "_socket.socket", namespaces: tuple[Namespace, ...]) -> None:
+    def __init__(
+        self, control: Channel, stream: "_socket.socket", namespaces: tuple[Namespace, ...]
+    ) -> None:
         self.control = control
         self.stream = stream
         self.namespaces = namespaces
@@ -123,7 +136,9 @@ class Monitor:
             route = ready < 0 and self.launch.helper is not None
             size = (self.launch.rows, self.launch.columns)
             channel.send(Prepare(self.store.root, self.store.runroot, self.spec.id, route, *size))
-            streams = Streams(open_log(self.store, self.spec), pipes, stdin_open=self.spec.process.stdin_open)
+            streams = Streams(
+                open_log(self.store, self.spec), pipes, stdin_open=self.spec.process.stdin_open
+            )
             _prepared, fds = self._await(channel, Prepared)
             if fds:
                 streams.take_terminal(fds[0])

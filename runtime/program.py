@@ -33,6 +33,7 @@ class Program:
     """A program that is about to be executed. Construct it (reads and checks), then `execute`."""
 
     def __init__(self, root: Root, process: Process, filters: "tuple[bytes, ...]") -> None:
+        """`filters` are what `load_filters` gave, before the root was changed."""
         self.root = root
         self.process = process
         self.filters = filters
@@ -48,26 +49,18 @@ class Program:
                 pass
 
     def settle(self) -> None:
-        """Limits, keyring, capabilities, seccomp, ids, working directory: the point of no return."""
+        """Limits, capabilities, seccomp, ids, working directory: the point of no return."""
         for limit in self.process.limits:
             _set_limit(limit)
-        keyring = _join_keyring()
         if self.process.no_new_privileges:
             syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-        filters = self.filters if keyring else (*self.filters, *self.filters_without_keyring())
         sets = capabilities.sets_for(
             self.process.capabilities, self.process.ambient, is_root=self.identity.uid == 0
         )
         folder = self._make_working_directory()
-        capabilities.give_up(sets, self._become, (lambda: _load(filters)) if filters else None)
+        capabilities.give_up(sets, self._become, self._load_filters if self.filters else None)
         os.umask(self.process.umask)
         self._enter(folder)
-
-    def filters_without_keyring(self) -> "tuple[bytes, ...]":
-        """Without a keyring of its own the container would see the user's: then it gets no keyring calls at all."""
-        from pyctr.rootless import seccomp
-
-        return (seccomp.keyring_denial(),)
 
     def execute(self) -> "NoReturn":
         """Executes the program. PyctrError with exit code 127 (not found) or 126 (cannot be executed)."""
@@ -79,6 +72,10 @@ class Program:
             os.execve(path, argv, self.env)
         except OSError as error:
             raise _not_executed(argv[0], error) from None
+
+    def _load_filters(self) -> None:
+        for program in self.filters:
+            syscalls.seccomp_set_filter(program)
 
     def _become(self) -> None:
         identity = self.identity
@@ -145,6 +142,21 @@ def _set_limit(limit: Limit) -> None:
         resource.setrlimit(number, (top if soft < 0 or 0 <= top < soft else soft, top))
 
 
+def load_filters(process: Process) -> "tuple[bytes, ...]":
+    """Joins a session keyring of the container's own and reads the seccomp programs, while the host's files are in reach.
+
+    Without a keyring of its own the container would see the user's: then it is denied the keyring calls.
+    """
+    from pyctr.rootless import seccomp
+
+    filters = (seccomp.read_program(process.seccomp),) if process.seccomp else ()
+    if not _join_keyring():
+        from pyctr.rootless import seccomp_profile
+
+        filters = (*filters, seccomp_profile.keyring_denial())
+    return filters
+
+
 def _join_keyring() -> bool:
     """A session keyring of the container's own; False when the user's quota of 200 keys is used up."""
     try:
@@ -155,11 +167,6 @@ def _join_keyring() -> bool:
         if error.errno not in (errno.ENOSYS, errno.EPERM):  # no keyrings here, so none leaks either
             raise
     return True
-
-
-def _load(filters: "tuple[bytes, ...]") -> None:
-    for program in filters:
-        syscalls.seccomp_set_filter(program)
 
 
 def _find(name: str, env: "dict[str, str]") -> str:

@@ -150,7 +150,11 @@ class Tmpfs(Step):
         data = tuple([o for o in self.options if o.partition("=")[0] in _TMPFS_KEYS and "=" in o])
         target = scene.root.make_folder(self.target)
         if not any(option.startswith("mode=") for option in data):
-            data += (f"mode={os.fstat(target).st_mode & 0o7777:o}",) if "tmpcopyup" in self.options else ("mode=1777",)
+            data += (
+                (f"mode={os.fstat(target).st_mode & 0o7777:o}",)
+                if "tmpcopyup" in self.options
+                else ("mode=1777",)
+            )
         tree = mounts.new_filesystem("tmpfs", data, 0)
         if "tmpcopyup" in self.options:
             from pyctr.runtime import copyup
@@ -259,7 +263,10 @@ def plan(store: paths.Store, spec: Spec) -> "list[Step]":
     steps: "list[Step]" = [MountRoot(), MakeDev()]
     for mount in _in_depth_order(spec):
         steps += _steps_of(store, mount)
-    steps += [Bind(f"{store.container(spec.id)}/{name}", f"/etc/{name}", ("bind", "nosuid", "nodev")) for name in _managed(spec)]
+    steps += [
+        Bind(f"{store.container(spec.id)}/{name}", f"/etc/{name}", ("bind", "nosuid", "nodev"))
+        for name in _managed(spec)
+    ]
     if spec.rootfs.read_only:
         steps.append(ReadOnlyRoot())
     steps.append(Pivot())
@@ -279,7 +286,9 @@ def _steps_of(store: paths.Store, mount: Mount) -> "list[Step]":
     if mount.kind == "proc":
         return [MountNew("proc", mount.target, host="/proc")]
     if mount.kind == "sysfs":
-        return [MountNew("sysfs", mount.target, words=(*mount.options, "nosuid", "noexec", "nodev"), host="/sys")]
+        return [
+            MountNew("sysfs", mount.target, words=(*mount.options, "nosuid", "noexec", "nodev"), host="/sys")
+        ]
     if mount.kind == "mqueue":
         return [MountNew("mqueue", mount.target, host="/dev/mqueue")]
     if mount.kind == "cgroup":

@@ -73,7 +73,7 @@ def fork_session(store: paths.Store, spec: Spec, running: State, join: Join) -> 
     """Starts a session in a running container."""
     ours, theirs = messages.channel_pair()
     kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC
-    stream, their_stream = _socket.socketpair(_socket.AF_UNIX, kind)  # type: ignore[attr-defined]
+    stream, their_stream = _socket.socketpair(_socket.AF_UNIX, kind)
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, processes.ALL_SIGNALS)
     try:
         if not os.fork():
@@ -207,7 +207,12 @@ class SessionParent:
     def _finish(self, streams: Streams) -> None:
         code = os.waitstatus_to_exitcode(self.status or 0)
         ended = ExitRecord(
-            1, 128 - code if code < 0 else code, -code if code < 0 else 0, False, self.record.started, time.time_ns()
+            1,
+            128 - code if code < 0 else code,
+            -code if code < 0 else 0,
+            False,
+            self.record.started,
+            time.time_ns(),
         )
         streams.drain()
         self._remove_record()
@@ -223,7 +228,7 @@ def _join(
     """The joiner, to its end."""
     try:
         processes.close_all_but({channel.fileno(), *streams})
-        filters = (init.read_bytes(join.process.seccomp),) if join.process.seccomp else ()
+        filters = program.load_filters(join.process)
         if join.process.limits:
             import resource  # noqa: F401 - loaded now, used inside
         _enter(spec, running)
@@ -293,7 +298,10 @@ def _run_program(
 def _open_terminal(root: Root, join: Join, streams: "tuple[int, int, int]") -> int:
     """A terminal in the container's devpts. What is mounted at /dev/pts must be one, not what a process put there."""
     devpts = root.open("/dev/pts", os.O_RDONLY | os.O_DIRECTORY)
-    if os.fstat(devpts).st_ino != _DEVPTS_MAGIC_INODE or os.major(os.stat("ptmx", dir_fd=devpts).st_rdev) != 5:
+    if (
+        os.fstat(devpts).st_ino != _DEVPTS_MAGIC_INODE
+        or os.major(os.stat("ptmx", dir_fd=devpts).st_rdev) != 5
+    ):
         raise PyctrError("/dev/pts of the container is not a devpts file system, so there is no terminal")
     master, slave = terminal.open_pair(devpts)
     os.close(devpts)
@@ -304,5 +312,3 @@ def _open_terminal(root: Root, join: Join, streams: "tuple[int, int, int]") -> i
         os.dup2(slave, fd, inheritable=False)
     os.close(slave)
     return master
-
-

@@ -111,7 +111,9 @@ def change_state(
 
 def append_event(store: paths.Store, kind: str, event: str, object_id: str, **details: object) -> None:
     """One line of events.log, in one O_APPEND write. A full disk loses the event, not the operation."""
-    line = jsontext.dumps({"time": time.time_ns(), "type": kind, "status": event, "id": object_id, **details})
+    line = jsontext.dumps(
+        {"time": time.time_ns(), "type": kind, "status": event, "id": object_id, **details}
+    )
     try:
         fd = os.open(store.events(), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:

@@ -185,7 +185,7 @@ class Streams:
 
     def _accept(self, listener: "_socket.socket") -> None:
         try:
-            fd, _ = listener._accept()
+            fd, _ = listener._accept()  # type: ignore[attr-defined]
         except OSError:
             return
         os.set_inheritable(fd, False)
