@@ -86,7 +86,7 @@ class Config(Value):
     author: str
     diff_ids: tuple[str, ...]
     config: dict[str, object]
-    history: tuple[object, ...]
+    history: tuple[dict[str, object], ...]
 
 
 class Invalid(PyctrError):
@@ -96,6 +96,12 @@ class Invalid(PyctrError):
 def digest_of(data: bytes) -> str:
     """sha256:<hex> of some bytes."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def digest_like(data: bytes, digest: str) -> str:
+    """The digest of some bytes, by the algorithm of another digest."""
+    algorithm = digest.partition(":")[0]
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 def parse(data: bytes, announced: str, what: str) -> Manifest | Index:
@@ -111,6 +117,30 @@ def parse(data: bytes, announced: str, what: str) -> Manifest | Index:
         return _index(document, media_type, what)
     _refuse_fields(document, ("manifests", "fsLayers", "blobs"), what, media_type)
     return _manifest(document, media_type, what)
+
+
+class Entry(Value):
+    """One image of a docker-archive: names of files in the archive, and the names that the image gets."""
+
+    config: str
+    names: tuple[str, ...]
+    layers: tuple[str, ...]
+
+
+def parse_archive(data: bytes, what: str) -> tuple[Entry, ...]:
+    """The manifest.json of a docker-archive. Raises Invalid, which names `what`."""
+    found = []
+    for item in _typed(_json(data, what, MANIFEST_LIMIT), list, "archive", what):
+        entry = _typed(item, dict, "entry", what)
+        names, layers = [_texts(entry, field, what) for field in ("RepoTags", "Layers")]
+        found.append(Entry(_field(entry, "Config", str, what), names, layers))
+    if not found:
+        raise Invalid(f"{what} lists no image")
+    return tuple(found)
+
+
+def _texts(entry: dict[str, Any], name: str, what: str) -> tuple[str, ...]:
+    return tuple([_typed(item, str, name, what) for item in _list(entry, name, what)])
 
 
 def parse_config(data: bytes, what: str) -> Config:
@@ -150,13 +180,17 @@ def check_settings(settings: dict[str, Any], what: str) -> dict[str, Any]:
     return kept
 
 
-def _document(data: bytes, what: str, limit: int) -> dict[str, Any]:
+def _json(data: bytes, what: str, limit: int) -> Any:
     if len(data) > limit:
         raise Invalid(f"{what} is larger than {limit >> 20} MiB")
     try:
-        document = json.loads(data)
+        return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise Invalid(f"{what} is not JSON: {error}") from None
+
+
+def _document(data: bytes, what: str, limit: int) -> dict[str, Any]:
+    document = _json(data, what, limit)
     if type(document) is not dict:
         raise Invalid(f"{what} is not a JSON object")
     return document

@@ -41,9 +41,9 @@ class Reference(Value):
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
 
-    def with_default_tag(self) -> "Reference":
-        """With the tag `latest` unless it has a tag or a digest."""
-        return self if self.tag or self.digest else self.replace(tag=DEFAULT_TAG)
+    def completed(self) -> "Reference":
+        """As names are kept: with the tag `latest` unless it has one, and without a tag beside a digest."""
+        return self.replace(tag="" if self.digest else self.tag or DEFAULT_TAG)
 
     def in_domain(self, domain: str) -> "Reference":
         """The same name in another registry; docker.io puts single words into library/."""
@@ -70,12 +70,12 @@ def parse(text: str) -> Reference:
 def normalize(text: str, domain: str = DEFAULT_DOMAIN) -> Reference:
     """The full name of `text` with a tag: short names go to `domain`."""
     reference = parse(text)
-    return (reference if reference.domain else reference.in_domain(domain)).with_default_tag()
+    return (reference if reference.domain else reference.in_domain(domain)).completed()
 
 
 def candidates(reference: Reference) -> tuple[Reference, ...]:
     """The full names that a name may mean, best first: a short one is in localhost, else in docker.io."""
-    full = reference.with_default_tag()
+    full = reference.completed()
     if full.domain:
         return (full,)
     return (full.in_domain(LOCAL_DOMAIN), full.in_domain(DEFAULT_DOMAIN))

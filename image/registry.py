@@ -43,7 +43,7 @@ class Repository:
         self._bases = [f"{scheme}://{host}" for scheme in _schemes(reference.domain, self._transport)]
 
     def manifest(self, reference: str, accepted: tuple[str, ...] = manifest.ACCEPTED) -> tuple[bytes, str]:
-        """A manifest by tag or digest, verified against the latter: its bytes and its announced media type."""
+        """A manifest by tag or digest (then verified): its bytes and the media type that was announced."""
         what = f"{self.name}{'@' if ':' in reference else ':'}{reference}"
         return retrying(self._access, lambda: self._manifest(reference, accepted, what))
 
@@ -59,7 +59,10 @@ class Repository:
     def small_blob(self, descriptor: Descriptor, what: str) -> bytes:
         """A config, in memory. Raises Invalid when it is not what its descriptor says."""
         data = retrying(self._access, lambda: self._small_blob(descriptor, what))
-        if len(data) != descriptor.size or blobs_digest(data, descriptor.digest) != descriptor.digest:
+        if (
+            len(data) != descriptor.size
+            or manifest.digest_like(data, descriptor.digest) != descriptor.digest
+        ):
             raise Invalid(f"{what} is not the blob {descriptor.digest} that was announced")
         return data
 
@@ -162,14 +165,6 @@ class _Answer:
 
     def __iter__(self) -> Iterator[bytes]:
         return transport.chunks(self._response, self._url, insecure=self._insecure)
-
-
-def blobs_digest(data: bytes, like: str) -> str:
-    """The digest of some bytes by the algorithm of `like`."""
-    import hashlib
-
-    algorithm = like.partition(":")[0]
-    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
 def _schemes(domain: str, to: Transport) -> tuple[str, ...]:

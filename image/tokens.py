@@ -64,7 +64,7 @@ class Authorizer:
         return self._token(self._transport.post(realm, fields), realm)
 
     def _check_realm(self, realm: str, url: str) -> None:
-        """Passwords go to the realm that the registry names: never unencrypted, unless the registry itself is so."""
+        """Passwords go to the realm that the registry names: encrypted, unless the registry is not."""
         parts = urllib.parse.urlsplit(realm)
         plain = parts.scheme == "http" and (url.startswith("http:") or is_loopback(parts.netloc))
         if not parts.hostname or not (parts.scheme == "https" or plain):

@@ -32,7 +32,7 @@ _CERTIFICATE_FOLDERS = ("~/.config/containers/certs.d", "/etc/containers/certs.d
 class Access(Value):
     """How a registry is reached.
 
-    With `tls_verify` None TLS is demanded and verified, except on loopback: there http or any certificate will do.
+    With `tls_verify` None TLS is wanted and verified, but on loopback http or any certificate will do.
     """
 
     tls_verify: bool | None = None

@@ -1,0 +1,81 @@
+"""How pull and load tell what they do: plain lines as podman's, bars on a terminal when rich is installed."""
+
+import sys
+import threading
+
+from pyctr.image.progress import SILENT, Progress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+def choose(*, quiet: bool) -> Progress:
+    """The progress for this command: silent, bars on a terminal, else lines on standard error."""
+    if quiet:
+        return SILENT
+    if sys.stderr.isatty():
+        try:
+            return Bars()
+        except ImportError:
+            pass
+    return Lines()
+
+
+class Lines(Progress):
+    """A line a step, for logs and pipes."""
+
+    def line(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    def blob_started(self, digest: str, size: int) -> None:
+        self.line(f"Copying blob {digest}")
+
+    def warn(self, text: str) -> None:
+        self.line(f"WARNING: {text}")
+
+
+class Bars(Lines):
+    """A bar a blob. Drawn by whichever thread moved last: no thread of its own, which a fork would not survive."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+        from rich.progress import Progress as Rich
+
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        self._bars = Rich(*columns, console=Console(stderr=True), auto_refresh=False)
+        self._tasks: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
+        self._drawing = False
+
+    def blob_started(self, digest: str, size: int) -> None:
+        if not self._drawing:
+            self._bars.start()
+            self._drawing = True
+        short = digest.partition(":")[2][:12]
+        self._tasks[digest] = self._bars.add_task(f"Copying blob {short}", total=size)
+
+    def blob_moved(self, digest: str, there: int) -> None:
+        with self._lock:
+            self._bars.update(self._tasks[digest], completed=there)
+            self._bars.refresh()
+
+    def blob_done(self, digest: str, *, skipped: bool = False) -> None:
+        short = digest.partition(":")[2][:12]
+        word = "skipped: already exists" if skipped else "done"
+        with self._lock:
+            task = self._bars.tasks[self._tasks[digest]]
+            self._bars.update(task.id, completed=task.total, description=f"Copying blob {short} {word}")
+            self._bars.refresh()
+
+    def line(self, text: str) -> None:
+        self.pause()
+        super().line(text)
+
+    def pause(self) -> None:
+        if self._drawing:
+            self._bars.stop()
+            self._drawing = False
+            for task in self._bars.task_ids:
+                self._bars.remove_task(task)

@@ -1,0 +1,109 @@
+"""pyctr pull"""
+
+from pyctr.cli.tables import Argument, Command, Option
+from pyctr.rootless.errors import PyctrError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyctr.cli.reader import Options
+    from pyctr.image.pull import PullOptions
+    from pyctr.storage.paths import Store
+
+_ARCHIVES = ("docker-archive:", "oci-archive:", "oci:")
+
+
+def pull(options: "Options", arguments: "tuple[str, ...]") -> int:
+    for name in arguments:
+        for image_id in pull_one(options.store, name, options):
+            print(image_id, flush=True)
+    return 0
+
+
+def pull_one(store: "Store", name: str, options: "Options") -> "list[str]":
+    """The ids of what was pulled: one image from a registry, all of an archive."""
+    from pyctr.cli import progress
+    from pyctr.image import lookup
+    from pyctr.image import pull as images
+
+    shown = progress.choose(quiet=options.quiet)
+    if name.startswith(_ARCHIVES):
+        from pyctr.image import load
+
+        return [lookup.lookup(store, each).id for each in load.load(store, name.partition(":")[2], shown)]
+    if options.policy in ("missing", "newer", "never"):
+        return [images.pull_if_needed(store, name, options.policy, pull_options(options), shown).image.id]
+    return [images.pull(store, name, pull_options(options), shown).id]
+
+
+def pull_options(options: "Options") -> "PullOptions":
+    """The options that pull, run and create share."""
+    from pyctr.image.pull import PullOptions
+
+    return PullOptions(
+        platform=options.platform or "",
+        arch=options.arch or "",
+        os=options.os or "",
+        variant=options.variant or "",
+        tls_verify=options.tls_verify if "tls_verify" in options.named else None,
+        cert_dir=options.cert_dir or "",
+        creds=options.creds or "",
+        auth_file=options.authfile or "",
+        retries=3 if options.retry is None else options.retry,
+        retry_delay=seconds(options.retry_delay or "1s"),
+    )
+
+
+def seconds(text: str) -> float:
+    """A duration such as 500ms, 2s, 1m30s; a bare number is seconds."""
+    units = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0))
+    total, number = 0.0, ""
+    rest = text
+    while rest:
+        if rest[0] in "0123456789.":
+            number, rest = number + rest[0], rest[1:]
+            continue
+        unit, factor = next(((u, f) for u, f in units if rest.startswith(u)), ("", 0.0))
+        if not unit or not number or number.count(".") > 1:
+            raise PyctrError(f"invalid duration {text!r}", "Durations look like 500ms, 2s or 1m30s.")
+        total, number, rest = total + float(number) * factor, "", rest[len(unit) :]
+    return total + float(number or 0)
+
+
+COMMAND = Command(
+    name="pull",
+    summary="Fetch images from a registry",
+    handler=pull,
+    arguments=(Argument("IMAGE", 1, -1, complete="image"),),
+    options=(
+        Option(("--arch",), "Architecture of the image instead of this machine's", "text", "ARCH"),
+        Option(("--authfile",), "File with credentials for registries", "text", "PATH", complete="file"),
+        Option(
+            ("--cert-dir",), "Folder with certificates for the registry", "text", "PATH", complete="file"
+        ),
+        Option(("--creds",), "Credentials for the registry", "text", "USER:PASSWORD"),
+        Option(("--disable-content-trust",), "Does nothing; docker has it", hidden=True),
+        Option(("--os",), "Operating system of the image", "text", "OS"),
+        Option(("--platform",), "Platform of the image", "text", "OS/ARCH[/VARIANT]"),
+        Option(
+            ("--policy",),
+            "When to pull: always, missing, never, newer",
+            "text",
+            "POLICY",
+            "always",
+            choices=("always", "missing", "never", "newer"),
+        ),
+        Option(("--quiet", "-q"), "Print nothing but the id"),
+        Option(("--retry",), "How often a broken transfer is tried again", "int", "N", 3),
+        Option(
+            ("--retry-delay",),
+            "Wait before the first retry; doubled for each further one",
+            "text",
+            "DURATION",
+        ),
+        Option(("--tls-verify",), "Demand TLS and verify the registry's certificate", default=True),
+        Option(("--variant",), "Variant of the architecture", "text", "VARIANT"),
+        Option(("--all-tags", "-a"), unsupported=True),
+        Option(("--decryption-key",), kind="list", unsupported=True),
+    ),
+    examples=("pyctr pull docker.io/library/alpine", "pyctr pull --platform linux/arm64 debian:12"),
+)

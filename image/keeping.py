@@ -1,0 +1,73 @@
+"""From checked documents to a local image: layers, record, names, in an order that a crash cannot hurt."""
+
+from collections.abc import Sequence
+
+from pyctr.image.manifest import Config, Invalid, Manifest
+from pyctr.image.progress import Progress
+from pyctr.rootless.userns import default_maps
+from pyctr.storage import images, layers, paths, records
+from pyctr.storage.images import Image, ImageLayer
+
+
+def make_image(manifest_digest: str, manifest: Manifest, config: Config, what: str) -> Image:
+    """The record of an image. Raises Invalid when manifest and config do not fit each other."""
+    if not manifest.config.digest.startswith("sha256:"):
+        raise Invalid(
+            f"{what}: its config has the digest {manifest.config.digest}; only sha256 is supported"
+        )
+    if len(config.diff_ids) != len(manifest.layers):
+        raise Invalid(
+            f"{what} has {len(manifest.layers)} layers, but its config lists {len(config.diff_ids)}"
+        )
+    return Image(
+        version=images.IMAGE_VERSION,
+        id=manifest.config.digest.removeprefix("sha256:"),
+        manifest_digest=manifest_digest,
+        manifest_media_type=manifest.media_type,
+        created=config.created,
+        architecture=config.architecture,
+        os=config.os,
+        variant=config.variant,
+        author=config.author,
+        size=manifest.config.size + sum([layer.size for layer in manifest.layers]),
+        layers=_layers(manifest, config),
+        config=config.config,
+        history=config.history,
+    )
+
+
+def _layers(manifest: Manifest, config: Config) -> tuple[ImageLayer, ...]:
+    chain = images.chain_ids(config.diff_ids)
+    rows = zip(manifest.layers, config.diff_ids, chain, strict=True)
+    return tuple(
+        [
+            ImageLayer(blob.digest, diff_id, chain_id, blob.media_type, blob.size)
+            for blob, diff_id, chain_id in rows
+        ]
+    )
+
+
+def keep(
+    store: paths.Store, image: Image, names: Sequence[str], progress: Progress, *, top_digest: str = ""
+) -> Image:
+    """Unpacks what is missing, writes the record, then the names. Its blobs are stored; `making` is held.
+
+    `top_digest` is that of the index or manifest by which the names were resolved. The image as it was
+    recorded: its size is what its layers hold unpacked, as podman counts.
+    """
+    progress.pause()
+    key, folders = layers.ensure_layers(store, image, default_maps())
+    image = image.replace(size=_unpacked_size(store.layers(key), folders))
+    progress.line("Writing manifest to image destination")
+    images.put_image(store, image)
+    for name in names:
+        images.add_name(store, name, image.id, top_digest or image.manifest_digest)
+    return image
+
+
+def _unpacked_size(folder: str, names: Sequence[str]) -> int:
+    found = [
+        records.read_record(f"{folder}/{name}/{paths.LAYER_RECORD}", layers.Layer, layers.LAYER_VERSION)
+        for name in names
+    ]
+    return sum([layer.size for layer in found])

@@ -1,0 +1,112 @@
+"""Finding a local image by what a user types: a name, a digest, an id or the beginning of one.
+
+On the path of `run`. The order is podman's: names first, then ids, then names that end alike.
+"""
+
+from pyctr.image import reference
+from pyctr.image.reference import Reference, is_hex
+from pyctr.rootless.errors import BrokenRecord, NoSuchObject, PyctrError
+from pyctr.rootless.values import Value
+from pyctr.storage import images
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyctr.storage.images import Image
+    from pyctr.storage.paths import Store
+
+ID_LENGTH = 64
+
+
+class NoSuchImage(NoSuchObject):
+    """In the words that podman's users and scripts know."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("image", name)
+        self.message = f"{name}: image not known"
+        self.args = (self.message,)
+
+
+class Found(Value):
+    """An image and the full name by which it was found, empty when it was its id."""
+
+    image: "Image"
+    name: str = ""
+
+
+def lookup(store: "Store", name: str) -> "Image":
+    """The local image that `name` means. Raises NoSuchImage; PyctrError for a wrong or ambiguous name."""
+    return find(store, name).image
+
+
+def find(store: "Store", name: str) -> Found:
+    """Like `lookup`, with the full name that led to it."""
+    prefix = name.removeprefix("sha256:")
+    if is_hex(prefix) and (prefix != name or len(prefix) == ID_LENGTH):
+        return _by_id(store, prefix) or _by_digest(store, name, "") or _none(name)
+    parsed = reference.parse(name)
+    full = reference.candidates(parsed)
+    return (
+        _by_name(store, tuple([str(each) for each in full]))
+        or (_by_id(store, name) if is_hex(name) else None)
+        or _by_digest(store, parsed.digest, *[each.repository for each in full])
+        or _by_ending(store, parsed)
+        or _none(name)
+    )
+
+
+def _by_name(store: "Store", full: tuple[str, ...]) -> Found | None:
+    name = images.find_name(store, full)
+    return Found(images.find_image(store, (name,)), name) if name else None
+
+
+def _by_id(store: "Store", prefix: str) -> Found | None:
+    try:
+        return Found(images.find_image(store, (), prefix))
+    except NoSuchObject:
+        return None
+
+
+def _by_digest(store: "Store", digest: str, *repositories: str) -> Found | None:
+    """The image whose manifest (or the index before it) has this digest, by a name in these repositories."""
+    if not digest:
+        return None
+    for name in images.image_names(store):
+        record = images.read_name(store, name)
+        if record is None or not (repositories == ("",) or _repository(name) in repositories):
+            continue
+        image = images.read_image(store, record.image)
+        if digest in (record.manifest_digest, image.manifest_digest):
+            return Found(image, name)
+    return None
+
+
+def _by_ending(store: "Store", parsed: Reference) -> Found | None:
+    """A short name also means an image of any registry whose name ends alike, if there is just one."""
+    if parsed.domain:
+        return None
+    ending = f"/{parsed.completed()}"
+    names = [name for name in images.image_names(store) if name.endswith(ending)]
+    found = {record.image: name for name in names if (record := images.read_name(store, name))}
+    if len(found) > 1:
+        raise PyctrError(f"{parsed} fits several images: {', '.join(sorted(names))}", "Give the whole name.")
+    return _by_name(store, tuple(found.values()))
+
+
+def _repository(name: str) -> str:
+    """The part of a kept name before its tag or digest."""
+    return name.partition("@")[0] if "@" in name else name.rpartition(":")[0]
+
+
+def _none(name: str) -> Found:
+    raise NoSuchImage(name)
+
+
+def exists(store: "Store", name: str) -> bool:
+    """Whether `name` means a local image; a broken one counts."""
+    try:
+        find(store, name)
+    except NoSuchObject:
+        return False
+    except BrokenRecord:
+        return True
+    return True

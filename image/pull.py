@@ -1,0 +1,158 @@
+"""Pulling images, and the policy by which `run` and `create` pull them.
+
+On the path of `run`: an image that is there costs no more than its lookup. The transfer itself (urllib3,
+threads) is in `pyctr.image.transfer`; it runs in a process of its own when a container is to be started.
+"""
+
+import os
+
+from pyctr.image import lookup, reference
+from pyctr.image.lookup import Found, NoSuchImage
+from pyctr.rootless.errors import PyctrError
+from pyctr.rootless.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyctr.image.progress import Progress
+    from pyctr.storage.images import Image
+    from pyctr.storage.paths import Store
+
+POLICIES = ("always", "missing", "never", "newer")
+
+
+class PullOptions(Value):
+    """What the command line says about pulling. The platform is OS/ARCH[/VARIANT] or its three parts."""
+
+    platform: str = ""
+    arch: str = ""
+    os: str = ""
+    variant: str = ""
+    tls_verify: bool | None = None
+    cert_dir: str = ""
+    creds: str = ""  # user:password
+    auth_file: str = ""
+    retries: int = 3
+    retry_delay: float = 1.0  # seconds
+
+    def wants_platform(self) -> bool:
+        """Whether a platform was asked for."""
+        return bool(self.platform or self.arch or self.os or self.variant)
+
+
+def pull_if_needed(
+    store: "Store",
+    name: str,
+    policy: str = "missing",
+    options: "PullOptions | None" = None,
+    progress: "Progress | None" = None,
+) -> Found:
+    """The local image that `name` means, pulled first if `policy` says so: always, missing, never or newer.
+
+    The pull runs in a child process; no thread is started in this one. Raises NoSuchImage with `never`, and
+    PyctrError for a failed pull, but with `newer` that is no error when there is a local image.
+    """
+    options = options or PullOptions()
+    found = _local(store, name, options)
+    if policy == "never":
+        return found or lookup.find(store, name)
+    if policy not in POLICIES:
+        raise PyctrError(f"unknown pull policy {policy!r}", f"It is one of {', '.join(POLICIES)}.")
+    if found and policy == "missing":
+        return found
+    if found and not found.name:
+        if policy == "newer":
+            return found
+        raise PyctrError(f"{name} is the id of an image, which cannot be pulled", "Give its name.")
+    return _pulled(store, name, options, progress, found if policy == "newer" else None)
+
+
+def _local(store: "Store", name: str, options: PullOptions) -> Found | None:
+    """The local image, unless it is for another platform than the one asked for."""
+    try:
+        found = lookup.find(store, name)
+    except NoSuchImage:
+        return None
+    if options.wants_platform():
+        from pyctr.image import platform
+
+        wanted = platform.wanted(
+            options.platform, arch=options.arch, os_name=options.os, variant=options.variant
+        )
+        if platform.mismatch(wanted, found.image.architecture, found.image.os):
+            return None
+    return found
+
+
+def _pulled(
+    store: "Store", name: str, options: PullOptions, progress: "Progress | None", fallback: Found | None
+) -> Found:
+    target = fallback.name if fallback else name
+    try:
+        full = resolve(target)
+        in_child(lambda: pull(store, target, options, progress))
+    except PyctrError:
+        if fallback:
+            return fallback
+        raise
+    return lookup.find(store, full)
+
+
+def resolve(name: str) -> str:
+    """The full name that is pulled for `name`. Raises PyctrError when it is none."""
+    return str(reference.candidates(reference.parse(name.removeprefix("docker://")))[-1])
+
+
+def pull(
+    store: "Store", name: str, options: "PullOptions | None" = None, progress: "Progress | None" = None
+) -> "Image":
+    """Pulls `name` into the store, in this process (with threads). Raises PyctrError."""
+    from pyctr.image import transfer
+    from pyctr.image.progress import SILENT
+
+    full = reference.parse(resolve(name))
+    return transfer.pull(store, full, options or PullOptions(), progress or SILENT)
+
+
+def in_child(work: "Callable[[], object]") -> None:
+    """Does `work` in a forked process and waits for it; its PyctrError or OSError is raised here again."""
+    import marshal
+
+    from pyctr.rootless import syscalls
+
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    parent = os.getpid()
+    child = os.fork()
+    if not child:
+        os.close(reading)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
+        _work_in_child(work, writing, parent)
+    os.close(writing)
+    with open(reading, "rb") as file:
+        answer = file.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if answer:
+        raise PyctrError(*marshal.loads(answer))
+    if status:
+        raise PyctrError(f"the process that pulls ended unexpectedly ({status})")
+
+
+def _work_in_child(work: "Callable[[], object]", writing: int, parent: int) -> None:
+    import marshal
+
+    code = 1
+    try:
+        if os.getppid() == parent:  # else it died before PDEATHSIG was set
+            work()
+            code = 0
+    except PyctrError as error:
+        os.write(writing, marshal.dumps((error.message, error.hint)))
+    except OSError as error:
+        os.write(writing, marshal.dumps((f"{error.filename or 'pull'}: {error.strerror}",)))
+    except KeyboardInterrupt:
+        code = 130
+    except BaseException as error:
+        os.write(writing, marshal.dumps((f"the pull failed unexpectedly: {type(error).__name__}: {error}",)))
+    finally:
+        os._exit(code)

@@ -1,0 +1,149 @@
+"""The transfer of an image from a registry: manifest, config, all missing layers at once, then unpacking.
+
+Order: blobs, layers, record, name. A crash in between leaves the old image, and garbage that is swept.
+"""
+
+import threading
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+
+from pyctr.image import keeping, manifest, platform
+from pyctr.image.credentials import from_option
+from pyctr.image.manifest import Config, Descriptor, Index, Invalid, Manifest, Platform
+from pyctr.image.progress import Progress
+from pyctr.image.pull import PullOptions
+from pyctr.image.reference import Reference
+from pyctr.image.registry import Repository, Stopped
+from pyctr.image.transport import Access
+from pyctr.rootless.values import Value
+from pyctr.storage import blobs, images, paths
+from pyctr.storage.images import Image
+
+PARALLEL = 6  # connections, as podman has it
+_NESTED = 3  # indexes in indexes
+
+
+class Resolved(Value):
+    """What a name led to: a manifest, with its bytes."""
+
+    manifest: Manifest
+    digest: str
+    data: bytes
+    top: tuple[tuple[str, bytes], ...]  # digest and bytes of the indexes on the way
+
+    @property
+    def top_digest(self) -> str:
+        """The digest of the document that the name stands for."""
+        return self.top[0][0] if self.top else self.digest
+
+
+def access(options: PullOptions) -> Access:
+    """How a registry is reached for these options."""
+    return Access(
+        tls_verify=options.tls_verify,
+        cert_dir=options.cert_dir,
+        credentials=from_option(options.creds) if options.creds else None,
+        auth_file=options.auth_file,
+        retries=options.retries,
+        retry_delay=options.retry_delay,
+    )
+
+
+def pull(store: paths.Store, reference: Reference, options: PullOptions, progress: Progress) -> Image:
+    """Pulls the image of a full name and gives it that name. Raises PyctrError."""
+    wanted = platform.wanted(
+        options.platform, arch=options.arch, os_name=options.os, variant=options.variant
+    )
+    progress.line(f"Trying to pull {reference}...")
+    repository = Repository(reference, access(options))
+    resolved = resolve(repository, reference, wanted)
+    progress.line("Getting image source signatures")
+    with images.making(store):
+        config = fetch_config(repository, store, resolved.manifest, str(reference))
+        if platform.mismatch(wanted, config.architecture, config.os):
+            progress.warn(
+                f"image platform ({config.os}/{config.architecture}) does not match the expected {wanted}"
+            )
+        image = keeping.make_image(resolved.digest, resolved.manifest, config, str(reference))
+        fetch_layers(repository, store, resolved.manifest.layers, progress)
+        progress.line(f"Copying config {resolved.manifest.config.digest}")
+        for digest, data in (*resolved.top, (resolved.digest, resolved.data)):
+            blobs.put_blob(store, data, digest)
+        return keeping.keep(store, image, [str(reference)], progress, top_digest=resolved.top_digest)
+
+
+def resolve(repository: Repository, reference: Reference, wanted: Platform) -> Resolved:
+    """The manifest for the wanted platform, through indexes if need be. Raises Invalid."""
+    what, asked, announced = str(reference), reference.digest or reference.tag, ""
+    top: list[tuple[str, bytes]] = []
+    for _ in range(_NESTED):
+        data, told = repository.manifest(asked)
+        document = manifest.parse(data, announced or told, what)
+        digest = asked if asked.startswith("sha") and ":" in asked else manifest.digest_of(data)
+        if isinstance(document, Manifest):
+            return Resolved(document, digest, data, tuple(top))
+        top.append((digest, data))
+        entry = choose(document, wanted, what)
+        asked, announced = entry.digest, entry.media_type
+    raise Invalid(f"{what} is an index of indexes of indexes")
+
+
+def choose(index: Index, wanted: Platform, what: str) -> Descriptor:
+    """The entry of an index that fits, of a type that is an image. Raises Invalid."""
+    entry = platform.choose(index, wanted, what)
+    if entry.size > manifest.MANIFEST_LIMIT:
+        raise Invalid(
+            f"{what} has a manifest of {entry.size} bytes, more than {manifest.MANIFEST_LIMIT >> 20} MiB"
+        )
+    return entry
+
+
+def fetch_config(repository: Repository, store: paths.Store, found: Manifest, what: str) -> Config:
+    """The config of an image, checked, stored as a blob. Raises Invalid."""
+    data = repository.small_blob(found.config, f"config of {what}")
+    config = manifest.parse_config(data, f"config of {what}")
+    blobs.put_blob(store, data, found.config.digest)
+    return config
+
+
+def fetch_layers(
+    repository: Repository, store: paths.Store, layers: tuple[Descriptor, ...], progress: Progress
+) -> None:
+    """Brings all layers that are missing, several at once. The first failure ends them all and is raised."""
+    missing = []
+    for layer in {layer.digest: layer for layer in layers}.values():
+        progress.blob_started(layer.digest, layer.size)
+        if blobs.has_blob(store, layer.digest):
+            progress.blob_done(layer.digest, skipped=True)
+        else:
+            missing.append(layer)
+    if missing:
+        _fetch_all(repository, store, missing, progress)
+
+
+def _fetch_all(
+    repository: Repository, store: paths.Store, missing: list[Descriptor], progress: Progress
+) -> None:
+    stop = threading.Event()
+
+    def fetch(layer: Descriptor) -> None:
+        repository.fetch_blob(store, layer, lambda there: progress.blob_moved(layer.digest, there), stop)
+        progress.blob_done(layer.digest)
+
+    pool = ThreadPoolExecutor(min(PARALLEL, len(missing)))
+    try:
+        running = [pool.submit(fetch, layer) for layer in missing]
+        wait(running, return_when=FIRST_EXCEPTION)
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+        _raise_first(running)
+    except KeyboardInterrupt:
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)  # a stalled read would hold up whoever pressed ctrl-c
+        raise
+
+
+def _raise_first(done: "list[Future[None]]") -> None:
+    errors = [error for future in done if not future.cancelled() and (error := future.exception())]
+    for error in errors:
+        if not isinstance(error, Stopped):
+            raise error
