@@ -114,7 +114,7 @@ class PflagParser(OptionParser):
         text = explicit_value
         if text is None:
             text = reader.implied(known.obj.table) or self.following(opt, state)
-        known.process(text, state)
+        self.store(known, text, state)
 
     def _match_short_opt(self, arg: str, state: Any) -> None:
         rest = arg[1:]
@@ -132,7 +132,12 @@ class PflagParser(OptionParser):
                 text, rest = rest[1:], ""
             elif not text:
                 text, rest = rest or self.following(name, state), ""
-            known.process(text, state)
+            self.store(known, text, state)
+
+    def store(self, known: Any, text: str, state: Any) -> None:
+        """Keeps a value. Checked at once: click looks only at the last one of an option that is repeated."""
+        known.obj.type.convert(text, known.obj, self.ctx)
+        known.process(text, state)
 
     def following(self, name: str, state: Any) -> str:
         """The next word as the value of the option `name`."""
@@ -169,7 +174,7 @@ class TableCommand(click.Command):
         """The options under the headings of the table, in its order."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
                 heading = param.table.group if isinstance(param, TableOption) else ""
                 groups.setdefault(heading or "Options", []).append(record)
@@ -307,14 +312,16 @@ def check_count(table: Command, program: str, count: int) -> None:
     least, most = reader.limits(table)
     if least <= count and not 0 <= most < count:
         return
-    if least == most:
+    if not most:
+        message = f"`{program}` takes no arguments"
+    elif least == most:
         message = f"accepts {least} arg(s), received {count}"
     elif count < least:
         message = f"requires at least {least} arg(s), only received {count}"
     else:
         message = f"accepts at most {most} arg(s), received {count}"
     usage = " ".join([program, "[OPTIONS]", *[usage_of(argument) for argument in table.arguments]])
-    raise PyctrError(f"{program} {message}", f"Usage: {usage}\nSee '{program} --help'")
+    raise PyctrError(message, f"Usage: {usage}\nSee '{program} --help'")
 
 
 def parse(command: click.Command, words: list[str], program: str) -> click.Context:

@@ -90,7 +90,14 @@ def resolve(words: "list[str]") -> "tuple[str, list[str]] | None":
             return name, [*extra, *words[2:]]
         if words[1] in VERBS.get(words[0], ()):
             return words[1], words[2:]
-    return (words[0], words[1:]) if words[0] in COMMANDS else None
+    return (words[0], words[1:]) if words and words[0] in COMMANDS else None
+
+
+def exists(name: str) -> bool:
+    """Whether the module of a command is there."""
+    from importlib.util import find_spec
+
+    return find_spec(COMMANDS[name][0].partition(":")[0]) is not None
 
 
 def load(name: str) -> "Command":
