@@ -17,21 +17,16 @@ VERSION = 1
 DEFAULT = "default"
 
 
-def compiled_filter(
-    cache_dir: str, *, capabilities: tuple[str, ...], profile: str = DEFAULT, without_keyring: bool = False
-) -> str:
+def compiled_filter(cache_dir: str, *, capabilities: tuple[str, ...], profile: str = DEFAULT) -> str:
     """The file with the compiled program, which is made if it is not there.
 
     `profile` is "default" or the path of a JSON profile (as in podman-run(1), --security-opt=seccomp=);
-    `capabilities` is the bounding set. `without_keyring`: the default profile without keyctl(2), for a
-    process that keeps the session keyring of its user. PyctrError for a profile that cannot be read or
-    compiled.
+    `capabilities` is the bounding set. PyctrError for a profile that cannot be read or compiled.
     """
     mask = capability_names.parse(capabilities)
-    suffix = "-nokeys" if without_keyring else ""
     if profile == DEFAULT:
-        path = f"{cache_dir}/default-{VERSION}-{os.uname().machine}-{mask:x}{suffix}.bpf"
-        return path if _is_complete(path) else _compile_default(path, capabilities, without_keyring)
+        path = f"{cache_dir}/default-{VERSION}-{os.uname().machine}-{mask:x}.bpf"
+        return path if _is_complete(path) else _compile_default(path, capabilities)
     text = _read_profile(profile)
     path = f"{cache_dir}/{_digest(text)}-{VERSION}-{os.uname().machine}-{mask:x}.bpf"
     return path if _is_complete(path) else _compile_text(path, text, profile, capabilities)
@@ -51,11 +46,11 @@ def _is_complete(path: str) -> bool:
     return size > 0
 
 
-def _compile_default(path: str, capabilities: tuple[str, ...], without_keyring: bool) -> str:
+def _compile_default(path: str, capabilities: tuple[str, ...]) -> str:
     from pyctr.rootless import seccomp_bpf, seccomp_profile, seccomp_rules
 
     architectures = seccomp_rules.architectures(seccomp_rules.machine())
-    rules = seccomp_profile.default_profile(capabilities, architectures, without_keyring=without_keyring)
+    rules = seccomp_profile.default_profile(capabilities, architectures)
     return _write(path, seccomp_bpf.compile_profile(rules))
 
 

@@ -12,7 +12,15 @@ calls that are denied get EPERM.
 import errno
 
 from pyctr.rootless import seccomp_bpf
-from pyctr.rootless.seccomp_rules import ALLOW, Comparison, Profile, Rule, errno_action
+from pyctr.rootless.seccomp_rules import (
+    ALLOW,
+    Comparison,
+    Profile,
+    Rule,
+    architectures,
+    errno_action,
+    machine,
+)
 
 _FILES = """
 _llseek _newselect access chdir chmod chown chown32 close close_range copy_file_range creat dup dup2 dup3
@@ -99,8 +107,9 @@ mq_unlink msgctl msgget msgrcv msgsnd semctl semget semop semtimedop semtimedop_
 shmget
 """
 
+# A container has a session keyring of its own, so keyctl. add_key and request_key have no such border.
 _RANDOMNESS_AND_SANDBOXES = """
-getrandom landlock_add_rule landlock_create_ruleset landlock_restrict_self lsm_get_self_attr
+getrandom keyctl landlock_add_rule landlock_create_ruleset landlock_restrict_self lsm_get_self_attr
 lsm_list_modules seccomp
 """
 
@@ -156,10 +165,6 @@ _WITH_CAPABILITY = {
     "CAP_SYS_TTY_CONFIG": "vhangup",
 }
 
-# A container has a session keyring of its own. add_key and request_key have no such border, and podman lacks
-# them too.
-_KEYRING = "keyctl"
-
 # Execution domains of personality(2): Linux, Linux with its 32-bit uname, each with and without UNAME26; and
 # the query. The others switch off address space randomisation or map page zero.
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
@@ -168,19 +173,12 @@ _AF_NETLINK, _NETLINK_AUDIT = 16, 9
 _INT = 0xFFFFFFFF  # what the kernel looks at where a parameter is an int
 
 
-def default_profile(
-    capabilities: tuple[str, ...], architectures: tuple[str, ...], *, without_keyring: bool = False
-) -> Profile:
-    """The profile of a container whose bounding set is `capabilities`.
-
-    `without_keyring` is for a container that could not get a session keyring of its own and still has its
-    user's.
-    """
+def default_profile(capabilities: tuple[str, ...], architectures: tuple[str, ...]) -> Profile:
+    """The profile of a container whose bounding set is `capabilities`."""
     rules = (
         Rule(tuple(_allowed(capabilities)), ALLOW),
         *_personality_rules(),
         *_socket_rules(capabilities),
-        *_keyring_rules(without_keyring),
         Rule(seccomp_bpf.known_calls(architectures), errno_action(errno.EPERM)),
     )
     return Profile(errno_action(errno.ENOSYS), rules, architectures)
@@ -215,17 +213,11 @@ def _socket_rules(capabilities: tuple[str, ...]) -> list[Rule]:
     return rules
 
 
-def _keyring_rules(without_keyring: bool) -> list[Rule]:
-    """ENOSYS is what a kernel without keyrings answers; runtimes and login programs then go on."""
-    if without_keyring:
-        return [Rule((_KEYRING, "add_key", "request_key"), errno_action(errno.ENOSYS))]
-    return [Rule((_KEYRING,), ALLOW)]
-
-
 def keyring_denial() -> bytes:
-    """A program that denies the keyring calls and nothing else, to be loaded beside another one."""
-    from pyctr.rootless import seccomp_rules
+    """A program without keyring calls, to be loaded beside another one.
 
-    architectures = seccomp_rules.architectures(seccomp_rules.machine())
-    calls = Rule(("add_key", "keyctl", "request_key"), errno_action(errno.EPERM))
-    return seccomp_bpf.compile_profile(Profile(ALLOW, (calls,), architectures))
+    For a container that could not get a session keyring of its own and still has its user's. ENOSYS is what
+    a kernel without keyrings answers; container runtimes and login programs then go on.
+    """
+    calls = Rule(("add_key", "keyctl", "request_key"), errno_action(errno.ENOSYS))
+    return seccomp_bpf.compile_profile(Profile(ALLOW, (calls,), architectures(machine())))
