@@ -31,13 +31,13 @@ COMMAND = Command(
     options=(
         Option(
             ("--input", "-i"),
-            "Archive or OCI layout folder instead of standard input",
+            "Archive or OCI layout folder to read",
             "text",
             "PATH",
             complete="file",
         ),
         Option(("--quiet", "-q"), "No progress"),
     ),
-    description="Loads what `save` of podman or docker has written (docker-archive, oci-archive, plain or compressed).",
+    description="Loads what `save` of podman or docker wrote: docker-archive, oci-archive, also compressed.",
     examples=("pyctr load -i image.tar", "podman save alpine | pyctr load"),
 )

@@ -1,4 +1,4 @@
-"""How pull and load tell what they do: plain lines as podman's, bars on a terminal when rich is installed."""
+"""How pull and load tell what they do: plain lines as podman's, or bars on a terminal if rich is there."""
 
 import sys
 import threading
@@ -36,7 +36,7 @@ class Lines(Progress):
 
 
 class Bars(Lines):
-    """A bar a blob. Drawn by whichever thread moved last: no thread of its own, which a fork would not survive."""
+    """A bar a blob, drawn by whichever thread moved last: a thread of its own would not survive a fork."""
 
     def __init__(self) -> None:
         from rich.console import Console

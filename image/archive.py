@@ -1,7 +1,7 @@
 """Archives and folders that images are loaded from: members by their exact names.
 
-Nothing is ever extracted: a name from an archive is a key of an index, never a path. Archives that are compressed or
-come through a pipe are first written out to an unnamed file on the disk of the store.
+Nothing is ever extracted: a name from an archive is a key of an index, never a path. Archives that are
+compressed or come through a pipe are first written out to an unnamed file on the disk of the store.
 """
 
 import io
@@ -19,6 +19,7 @@ from pyctr.storage.tarstream import BLOCK, Source, TarReader
 
 MEMBER_LIMIT = 100_000  # an image archive has some hundred
 _LINKS = 8  # links followed from member to member
+_FULL = "Make room there, or choose another place with --root."
 _RESERVE = 64 << 20  # bytes of the disk that a spooled archive leaves free
 _INSIDE = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_MAGICLINKS
 
@@ -73,7 +74,7 @@ def _seekable(store: paths.Store, file: BinaryIO, label: str) -> BinaryIO:
 
 
 def spool(store: paths.Store, chunks: Iterator[bytes], label: str) -> BinaryIO:
-    """The chunks in an unnamed file on the disk of the store, at its start. BrokenStream when the disk gets full.
+    """The chunks in an unnamed file on the disk of the store, at its start. PyctrError when that is full.
 
     The file has no name, so a crash leaves nothing behind.
     """

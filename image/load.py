@@ -1,6 +1,6 @@
 """Loading images from archives: docker-archive, oci-archive and OCI layout folders.
 
-Formats: the "docker save" archive (manifest.json) as docker and podman write it; OCI image-spec, image-layout.md.
+Formats: the archive of "docker save" (manifest.json); OCI image-spec, image-layout.md.
 """
 
 import json
@@ -23,7 +23,7 @@ _COPY = 1 << 20
 
 
 def load(store: paths.Store, path: str, progress: Progress = SILENT) -> list[str]:
-    """Loads all images of an archive or layout folder (`-` is standard input); their names, else sha256:<id>.
+    """Loads all images of an archive or layout folder (`-`: standard input); their names, or sha256:<id>.
 
     Raises PyctrError that names the archive.
     """

@@ -170,12 +170,12 @@ class failures:
         if isinstance(error, SSLError):
             hint = None if self._insecure else _TLS_HINT
             return Misunderstood(f"{where}: no TLS connection: {_reason(error)}", hint)
+        if isinstance(error, NewConnectionError):  # also a TimeoutError for urllib3
+            hint = "Check the name and the network."
+            return Unreachable(f"{where}: cannot connect: {_reason(error)}", hint)
         if isinstance(error, TimeoutError):
             hint = "The registry or the network stalls."
             return Unreachable(f"{where}: no answer in time", hint, transient=True)
-        if isinstance(error, NewConnectionError):
-            hint = "Check the name and the network."
-            return Unreachable(f"{where}: cannot connect: {_reason(error)}", hint)
         if isinstance(error, ProtocolError):
             return Misunderstood(f"{where}: the connection broke: {_reason(error)}", transient=True)
         return Unreachable(f"{where}: {_reason(error)}")
