@@ -401,7 +401,7 @@ def test_an_empty_file_is_compiled_again(profiles: Callable[..., pathlib.Path]) 
 
 
 def test_a_changed_program_has_a_new_version() -> None:
-    """When this fails: raise seccomp.VERSION, so that nobody keeps a stale filter, and write the new pair here."""
+    """When this fails: raise seccomp.VERSION, so that no stale filter is used, and change the pair."""
     profile = seccomp_profile.default_profile(capabilities.DEFAULT, ("x86_64", "x86", "x32"))
     assert (seccomp.VERSION, zlib.crc32(seccomp_bpf.compile_profile(profile))) == (1, 3199882853)
 
