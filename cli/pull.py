@@ -1,12 +1,10 @@
 """pyctr pull"""
 
 from pyctr.cli.tables import Argument, Command, Option
-from pyctr.rootless.errors import PyctrError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.cli.reader import Options
-    from pyctr.image.pull import PullOptions
     from pyctr.storage.paths import Store
 
 _ARCHIVES = ("docker-archive:", "oci-archive:", "oci:")
@@ -21,7 +19,7 @@ def pull(options: "Options", arguments: "tuple[str, ...]") -> int:
 
 def pull_one(store: "Store", name: str, options: "Options") -> "list[str]":
     """The ids of what was pulled: one image from a registry, all of an archive."""
-    from pyctr.cli import progress
+    from pyctr.cli import progress, pulling
     from pyctr.image import lookup
     from pyctr.image import pull as images
 
@@ -30,43 +28,9 @@ def pull_one(store: "Store", name: str, options: "Options") -> "list[str]":
         from pyctr.image import load
 
         return [lookup.lookup(store, each).id for each in load.load(store, name.partition(":")[2], shown)]
-    if options.policy in ("missing", "newer", "never"):
-        return [images.pull_if_needed(store, name, options.policy, pull_options(options), shown).image.id]
-    return [images.pull(store, name, pull_options(options), shown).id]
-
-
-def pull_options(options: "Options") -> "PullOptions":
-    """The options that pull, run and create share."""
-    from pyctr.image.pull import PullOptions
-
-    return PullOptions(
-        platform=options.platform or "",
-        arch=options.arch or "",
-        os=options.os or "",
-        variant=options.variant or "",
-        tls_verify=options.tls_verify if "tls_verify" in options.named else None,
-        cert_dir=options.cert_dir or "",
-        creds=options.creds or "",
-        auth_file=options.authfile or "",
-        retries=3 if options.retry is None else options.retry,
-        retry_delay=seconds(options.retry_delay or "1s"),
-    )
-
-
-def seconds(text: str) -> float:
-    """A duration such as 500ms, 2s, 1m30s; a bare number is seconds."""
-    units = (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0))
-    total, number = 0.0, ""
-    rest = text
-    while rest:
-        if rest[0] in "0123456789.":
-            number, rest = number + rest[0], rest[1:]
-            continue
-        unit, factor = next(((u, f) for u, f in units if rest.startswith(u)), ("", 0.0))
-        if not unit or not number or number.count(".") > 1:
-            raise PyctrError(f"invalid duration {text!r}", "Durations look like 500ms, 2s or 1m30s.")
-        total, number, rest = total + float(number) * factor, "", rest[len(unit) :]
-    return total + float(number or 0)
+    if options.policy != "always":
+        return [pulling.image_for(store, name, options.policy, options).image.id]
+    return [images.pull(store, name, pulling.pull_options(options), shown).id]
 
 
 COMMAND = Command(

@@ -46,12 +46,13 @@ def pull_if_needed(
     name: str,
     policy: str = "missing",
     options: "PullOptions | None" = None,
-    progress: "Progress | None" = None,
+    progress: "Callable[[], Progress] | None" = None,
 ) -> Found:
     """The local image that `name` means, pulled first if `policy` says so: always, missing, never or newer.
 
-    The pull runs in a child process; no thread is started in this one. Raises NoSuchImage with `never`, and
-    PyctrError for a failed pull, but with `newer` that is no error when there is a local image.
+    The pull runs in a child process, where `progress()` is called; no thread is started in this one. Raises
+    NoSuchImage with `never`, and PyctrError for a failed pull, but with `newer` that is no error when there is
+    a local image.
     """
     options = options or PullOptions()
     found = _local(store, name, options)
@@ -86,12 +87,16 @@ def _local(store: "Store", name: str, options: PullOptions) -> Found | None:
 
 
 def _pulled(
-    store: "Store", name: str, options: PullOptions, progress: "Progress | None", fallback: Found | None
+    store: "Store",
+    name: str,
+    options: PullOptions,
+    progress: "Callable[[], Progress] | None",
+    fallback: Found | None,
 ) -> Found:
     target = fallback.name if fallback else name
     try:
         full = resolve(target)
-        in_child(lambda: pull(store, target, options, progress))
+        in_child(lambda: pull(store, target, options, progress() if progress else None))
     except PyctrError:
         if fallback:
             return fallback
