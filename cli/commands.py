@@ -69,7 +69,7 @@ VERBS: "dict[str, tuple[str, ...]]" = {
     "image": ("import", "load", "pull", "tag"),
 }
 
-NOUNS = frozenset(VERBS)
+NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if " " in name])
 
 # Commands of podman that pyctr does not have yet: refused by name.
 UNSUPPORTED = frozenset(

@@ -46,15 +46,15 @@ def flush() -> None:
 def dispatch(words: "list[str]") -> int:
     """The exit code of the command line `words`."""
     if "_PYCTR_COMPLETE" in os.environ:
-        from pyctr.cli import clickbridge
+        from pyctr.cli import usage
 
-        return clickbridge.complete(os.environ["_PYCTR_COMPLETE"])
+        return usage.complete(os.environ["_PYCTR_COMPLETE"])
     try:
         options, rest = reader.read(GLOBAL, words)
     except reader.Unreadable:
-        from pyctr.cli import clickbridge
+        from pyctr.cli import usage
 
-        clickbridge.explain_global(words)
+        usage.explain_global(words)
     if options.version:
         from pyctr import __version__
 
@@ -64,11 +64,11 @@ def dispatch(words: "list[str]") -> int:
     found = commands.resolve(line)
     if found is not None:
         return run(*found, options)
-    from pyctr.cli import clickbridge
+    from pyctr.cli import usage
 
     if line in ([], ["--help"]):
-        clickbridge.explain_global(["--help"])
-    clickbridge.explain_unknown(line)
+        usage.explain_global(["--help"])
+    usage.explain_unknown(line)
 
 
 def run(name: str, words: "list[str]", outer: reader.Options) -> int:
@@ -77,12 +77,12 @@ def run(name: str, words: "list[str]", outer: reader.Options) -> int:
     try:
         options, arguments = reader.read(command, words, ANYWHERE)
     except reader.Unreadable:
-        from pyctr.cli import clickbridge
+        from pyctr.cli import usage
 
-        options, arguments = clickbridge.read(command, words)
+        options, arguments = usage.read(command, words)
     inherited = {key: getattr(outer, key) for key in outer.named - options.named}
     handler: Callable[[reader.Options, tuple[str, ...]], int] = command.handler  # type: ignore[assignment]
-    return handler(options.replace(**inherited) if inherited else options, arguments)
+    return handler(reader.with_values(options, inherited) if inherited else options, arguments)
 
 
 def wants_debug(words: "list[str]") -> bool:

@@ -2,7 +2,7 @@
 
 `--name value`, `--name=value`, `-nvalue`, `-n value`, `-n=value`, clusters (`-it`), flags also as
 `--flag=false`, `--` as the end of the options. What it cannot read (an unknown option, a bad value,
---help) raises Unreadable, and click says what is wrong: `cli/clickbridge.py`.
+--help) raises Unreadable, and click says what is wrong: `cli/usage.py`.
 """
 
 from pyctr.rootless.errors import PyctrError
@@ -42,9 +42,6 @@ class Options:
         self.store = default_store(self.__dict__.get("root"), self.__dict__.get("runroot"))
         return self.store
 
-    def replace(self, **values: "Any") -> "Options":
-        """The same options with some values changed."""
-        return Options({**self.__dict__, **values}, self.named | set(values))
 
 
 def dest(option: "Option") -> str:

@@ -18,7 +18,9 @@ from tests.commands import Cli
 INTERPRETER = """_abc _codecs _collections_abc _frozen_importlib_external _io _signal _stat _weakref abc codecs encodings
     encodings.aliases encodings.utf_8 genericpath io marshal os posix posixpath stat time zipimport""".split()
 CTYPES = "_ctypes _struct ctypes ctypes._endian struct types".split()
-SMALL = "_json _socket array errno fcntl pwd select termios binascii _locale".split()  # each a C module, under 0.3 ms
+SMALL = (
+    "_json _socket array errno fcntl pwd select termios binascii _locale".split()
+)  # each a C module, under 0.3 ms
 ALLOWED = {*INTERPRETER, *CTYPES, *SMALL}
 
 # Named, so that the failure says what a growing list would hide.
@@ -29,7 +31,7 @@ NEVER = set(
 )
 # Parts of pyctr that a started container has no use for.
 FOREIGN = {
-    "pyctr.cli": ("clickbridge", "completing", "gotemplate", "gofunctions", "failure"),
+    "pyctr.cli": ("clickbridge", "completing", "gotemplate", "gofunctions", "failure", "usage"),
     "pyctr.image": ("registry", "transport", "tokens", "archive", "load", "transfer", "keeping"),
     "pyctr.storage": ("unpack", "tarstream", "compression", "workers", "layerbuild", "sweep"),
 }
@@ -38,9 +40,13 @@ FOREIGN = {
 def loaded(cli: Cli, *words: str) -> set[str]:
     """Every module that a command and its children load."""
     paths = [str(commands.CHECKOUT / "src"), *commands.site_folders()]
-    code = f"import sys; sys.path += {paths!r}; sys.argv[0] = 'pyctr'; from pyctr.cli.main import main; main()"
+    code = (
+        f"import sys; sys.path += {paths!r}; sys.argv[0] = 'pyctr'; from pyctr.cli.main import main; main()"
+    )
     argv = [sys.executable, "-X", "importtime", "-IS", "-c", code, *cli.argv(*words)[1:]]
-    done = subprocess.run(argv, env=cli.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(
+        argv, env=cli.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
     assert done.returncode == 0, re.sub(r"^import time:.*\n", "", done.stderr, flags=re.MULTILINE)
     return set(re.findall(r"import time: +\d+ \| +\d+ \| +([\w.]+)", done.stderr))
 
@@ -100,6 +106,13 @@ def test_the_entry_is_small(cli: Cli) -> None:
     assert too_much(modules) == []
     own = {name for name in modules if name.startswith("pyctr")}
     assert own == {
-        *("pyctr", "pyctr.cli", "pyctr.cli.commands", "pyctr.cli.globals", "pyctr.cli.main", "pyctr.cli.reader"),
+        *(
+            "pyctr",
+            "pyctr.cli",
+            "pyctr.cli.commands",
+            "pyctr.cli.globals",
+            "pyctr.cli.main",
+            "pyctr.cli.reader",
+        ),
         *("pyctr.cli.tables", "pyctr.rootless", "pyctr.rootless.errors", "pyctr.rootless.values"),
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pyctr.cli import clickbridge, commands, reader
+from pyctr.cli import commands, reader, usage
 from pyctr.cli.globals import ANYWHERE, GLOBAL
 from pyctr.cli.tables import Argument, Command, Option
 from pyctr.rootless.errors import PyctrError
@@ -108,7 +108,7 @@ def test_reader_and_click_agree(name: str, capsys: pytest.CaptureFixture[str]) -
     readable = 0
     for _ in range(600):
         words = random_line(random_, table)
-        ours, clicks = outcome(by_table, table, words), outcome(clickbridge.read, table, words)
+        ours, clicks = outcome(by_table, table, words), outcome(usage.read, table, words)
         assert ours == clicks, words
         readable += ours[0] == "read"
     capsys.readouterr()
@@ -140,7 +140,7 @@ PFLAG = [  # words, attribute, value, arguments
 ]
 
 
-@pytest.mark.parametrize("read", [by_table, clickbridge.read], ids=["reader", "click"])
+@pytest.mark.parametrize("read", [by_table, usage.read], ids=["reader", "click"])
 @pytest.mark.parametrize(("line", "name", "value", "arguments"), PFLAG)
 def test_rules_of_pflag(read: Any, line: str, name: str, value: object, arguments: tuple[str, ...]) -> None:
     options, words = read(EVERY_KIND, line.split())
@@ -179,7 +179,7 @@ ERRORS = [
 @pytest.mark.parametrize(("line", "message"), ERRORS)
 def test_errors_say_what_is_wrong(line: str, message: str) -> None:
     with pytest.raises(PyctrError) as caught:
-        clickbridge.read(EVERY_KIND, line.split())
+        usage.read(EVERY_KIND, line.split())
     assert message in caught.value.message
     assert caught.value.exit_code == 125
     assert "pyctr sample --help" in (caught.value.hint or "")
@@ -192,5 +192,5 @@ def test_the_reader_refuses_unsupported_options_itself() -> None:
 
 def test_a_typing_error_gets_a_suggestion() -> None:
     with pytest.raises(PyctrError) as caught:
-        clickbridge.read(EVERY_KIND, ["--interactve", "img"])
+        usage.read(EVERY_KIND, ["--interactve", "img"])
     assert "Did you mean --interactive?" in (caught.value.hint or "")
