@@ -2,8 +2,8 @@
 
 The order of writing, and what a SIGKILL or power cut after each step leaves:
 1. containers/tmp.<id>/ under its lock        garbage that the next sweep removes
-2. the name, the volumes                      a claim whose container is missing, which the next claimant takes over;
-                                              an empty named volume, as was asked for
+2. the name, the volumes                      a claim without a container, which the next claimant takes
+                                              over; an empty named volume, as was asked for
 3. records in tmp.<id>/, made durable         as 1
 4. --cidfile                                  a file with the id of a container that is not there
 5. tmp.<id> becomes containers/<id>           the container
@@ -14,7 +14,6 @@ import os
 import time
 
 from pyctr.engine import imagedefaults, mounts, names, process, security
-from pyctr.engine.config import Config
 from pyctr.engine.imagedefaults import ImageDefaults
 from pyctr.engine.request import Request
 from pyctr.net.model import Network
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
 CID_FILE = "io.podman.annotations.cid-file"  # where podman notes the file that goes with the container
 
 
-def create(store: paths.Store, request: Request, image: "Image | None", config: Config = Config()) -> Spec:
-    """Makes a container and returns its spec. `image` is None with `request.rootfs`.
+def create(store: paths.Store, request: Request, image: "Image | None", maps: IdMaps | None = None) -> Spec:
+    """Makes a container and returns its spec. `image` is None with --rootfs; `maps` are those of `maps_of`.
 
     PyctrError (InUse for a taken name) leaves nothing behind.
     """
@@ -44,10 +43,12 @@ def create(store: paths.Store, request: Request, image: "Image | None", config: 
     with records.lock_file(store.store_lock(), shared=True):
         mounts.check_volumes(store, request.mounts)
         if image is not None and not os.path.exists(store.image(image.id)):
-            raise NoSuchObject("image", request.image_name, "It was removed just now; pull or load it again.")
+            raise NoSuchObject(
+                "image", request.image_name, "It was removed just now; pull or load it again."
+            )
         container_id = os.urandom(32).hex()
         with Draft(store, container_id, durable=not request.ephemeral) as draft:
-            spec = plan(store, request, image, config, container_id, draft.claim(request))
+            spec = plan(store, request, image, maps or maps_of(request), container_id, draft.claim(request))
             draft.write(spec, request)
             draft.publish(spec, request)
     return spec
@@ -66,11 +67,10 @@ def _remove_namesake(store: paths.Store, name: str) -> None:
 
 
 def plan(
-    store: paths.Store, request: Request, image: "Image | None", config: Config, container_id: str, name: str
+    store: paths.Store, request: Request, image: "Image | None", maps: IdMaps, container_id: str, name: str
 ) -> Spec:
     """The spec of a container; unpacks layers that its id map lacks, writes nothing else."""
     defaults = ImageDefaults() if image is None else imagedefaults.of(image)
-    maps = id_maps(request)
     hostname = host_name(request, container_id)
     shared = frozenset([each.kind for each in request.namespaces if each.mode == "host"])
     entrypoint, command = process.entrypoint_and_command(request, defaults)
@@ -81,7 +81,7 @@ def plan(
         name=name,
         created=time.time_ns(),
         rootfs=root_file_system(store, request, image, maps),
-        process=process.plan(store, request, defaults, config, hostname=hostname),
+        process=process.plan(store, request, defaults, hostname=hostname),
         image="" if image is None else image.id,
         image_name=request.image_name,
         create_command=request.create_command,
@@ -113,7 +113,7 @@ def plan(
     )
 
 
-def id_maps(request: Request) -> IdMaps:
+def maps_of(request: Request) -> IdMaps:
     """The maps of the container's user namespace."""
     return userns.default_maps() if request.keep_id is None else userns.keep_id_maps(*request.keep_id)
 
@@ -137,14 +137,22 @@ def host_name(request: Request, container_id: str) -> str:
 
 
 def network(request: Request, image: ImageDefaults) -> Network:
-    """The network as asked for, with the image's ports; -P publishes all that are exposed and not published yet."""
-    exposed = tuple(dict.fromkeys((*request.network.exposed, *image.exposed)))
-    asked = request.network.replace(exposed=exposed)
-    if not request.publish_all or asked.driver in ("none", "host"):
+    """The network as asked for, with the image's ports and a free port of the host where any will do.
+
+    -P publishes all that are exposed and not published yet.
+    """
+    asked = request.network.replace(exposed=tuple(dict.fromkeys((*request.network.exposed, *image.exposed))))
+    if asked.driver in ("none", "host") or not (asked.ports or request.publish_all):
         return asked
     from pyctr.net import ports
 
-    return asked.replace(ports=(*asked.ports, *ports.publish_exposed(exposed, asked.ports)))
+    wanted = ports.publish_all(asked.exposed, asked.ports) if request.publish_all else asked.ports
+    ports.refuse_overlaps(wanted)
+    chosen = {port: port for port in wanted}
+    unchosen = tuple([port for port in wanted if not port.host_port])
+    if unchosen:
+        chosen.update(zip(unchosen, ports.choose_ports(unchosen, ipv6=asked.driver == "pasta"), strict=True))
+    return asked.replace(ports=tuple([chosen[port] for port in wanted]))
 
 
 def stop_signal(request: Request, image: ImageDefaults) -> int:
@@ -159,7 +167,7 @@ def stop_signal(request: Request, image: ImageDefaults) -> int:
 
 
 class Draft:
-    """A container that is being built in containers/tmp.<id>/ under its lock; undone unless it is published."""
+    """A container being built in containers/tmp.<id>/ under its lock; undone unless it is published."""
 
     def __init__(self, store: paths.Store, container_id: str, *, durable: bool) -> None:
         self.store = store
@@ -208,7 +216,9 @@ class Draft:
         os.mkdir(f"{self.folder}/{paths.UPPER}")
         os.chmod(f"{self.folder}/{paths.UPPER}", 0o755)  # of the container's /: every user must get in
         if spec.ephemeral:
-            os.close(os.open(f"{self.folder}/{paths.EPHEMERAL}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(
+                os.open(f"{self.folder}/{paths.EPHEMERAL}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            )
         self.volumes = spec.anonymous_volumes
         mounts.make_volumes(self.store, spec.mounts, spec.anonymous_volumes, durable=self.durable)
         self._write_new(paths.SPEC, spec)

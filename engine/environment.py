@@ -1,7 +1,7 @@
-"""Environment variables of a container: files and words of the command line, proxies, and the rules of precedence.
+"""Environment variables of a container: files and words of the command line, proxies, who goes first.
 
-podman-run(1), "Environment". Only words of the command line may take a value from the host; an entry of an image
-without a value is dropped, else an image could read the caller's secrets.
+podman-run(1), "Environment". Only words of the command line may take a value from the host; an entry of
+an image without a value is dropped, else an image could read the caller's secrets.
 """
 
 import os
@@ -12,14 +12,14 @@ from pyctr.storage import records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy")
 
 
 def resolve(words: "Iterable[str]", host: "Mapping[str, str]") -> tuple[str, ...]:
-    """NAME=value for each word of --env: `NAME` takes the host's value if it has one, `PREFIX*` all that match."""
+    """NAME=value for each word of --env: `NAME` takes the host's value, `PREFIX*` all that match."""
     resolved: list[str] = []
     for word in words:
         name, equals, _ = word.partition("=")
@@ -41,7 +41,8 @@ def read_file(path: str, host: "Mapping[str, str]") -> tuple[str, ...]:
         name = line.partition("=")[0]
         if name.strip() != name or " " in name or "\t" in name:
             raise PyctrError(
-                f"env file {path}: variable {name!r} contains white space", "Write NAME=value without blanks before ="
+                f"env file {path}: variable {name!r} contains white space",
+                "Write NAME=value without blanks before =",
             )
         words.append(line)
     return resolve(words, host)
@@ -63,19 +64,12 @@ def proxies(host: "Mapping[str, str]") -> tuple[str, ...]:
     return tuple([f"{name}={host[name]}" for name in names if name in host])
 
 
-def compose(
-    asked: Environment,
-    image: "Iterable[str]",
-    configured: "Iterable[str]",
-    *,
-    tty: bool,
-    hostname: str,
-) -> tuple[str, ...]:
+def compose(asked: Environment, image: "Iterable[str]", *, tty: bool, hostname: str) -> tuple[str, ...]:
     """The variables of the container's process. HOME is left to the start, which knows the user."""
     defaults = {"PATH": DEFAULT_PATH, "container": "podman"}  # the name that images and systemd test for
     if tty:
         defaults["TERM"] = "xterm"
-    variables = {} if asked.unset_all else {**defaults, **_split(configured), **_split(image)}
+    variables = {} if asked.unset_all else {**defaults, **_split(asked.configured), **_split(image)}
     for name in asked.unset:
         variables.pop(name, None)
     for word in asked.merged:

@@ -1,7 +1,7 @@
 """Names of containers: their grammar, random ones, and the claim that makes a name unique.
 
-A claim is a file names/containers/<name> that holds the container's id. A claim whose container is neither there nor
-being built (its maker was killed) is taken over under the lock of the folder.
+A claim is a file names/containers/<name> that holds the container's id. A claim whose container is neither
+there nor being built (its maker was killed) is taken over under the lock of the folder.
 """
 
 import os
@@ -77,7 +77,7 @@ def _take_over(store: paths.Store, name: str, draft: str) -> bool:
                 f"the container name {name!r} is already in use by {owner}",
                 f"Remove that container ('pyctr rm {name}'), choose another name, or use --replace.",
             )
-        # rename, not unlink and link: the name is never free, so nobody who does not hold the lock can get it.
+        # Not unlink and link: the name would be free in between for one who does not hold the lock.
         os.rename(draft, store.container_name(name))
         return True
 

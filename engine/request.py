@@ -8,19 +8,21 @@ from pyctr.runtime.spec import Limit, Log, Mount, Namespace
 class Security(Value):
     """What --security-opt, --cap-add, --cap-drop and --privileged ask for."""
 
+    capabilities: tuple[str, ...] = ()  # to begin with; empty is podman's default
     capabilities_added: tuple[str, ...] = ()
     capabilities_dropped: tuple[str, ...] = ()
     privileged: bool = False
     no_new_privileges: bool = False
     seccomp: str = ""  # empty is the default profile, "unconfined", or the path of a profile
     masked: tuple[str, ...] = ()  # more masked paths
-    unmasked: tuple[str, ...] = ()  # paths and patterns that are neither masked nor read-only; "ALL" is all of them
+    unmasked: tuple[str, ...] = ()  # paths and patterns that stay visible and writable; "ALL" is all
     words: tuple[str, ...] = ()  # the options as they were given
 
 
 class Environment(Value):
-    """Where the variables of a container come from, weakest first. Values are resolved: every entry is NAME=value."""
+    """Where the variables of a container come from, weakest first. Every entry is NAME=value."""
 
+    configured: tuple[str, ...] = ()  # containers.conf; the image's variables go before
     host: tuple[str, ...] = ()  # proxies, and with --env-host all variables of the caller
     given: tuple[str, ...] = ()  # --env-file, then --env
     merged: tuple[str, ...] = ()  # --env-merge: values that refer to the image's variables
@@ -29,7 +31,7 @@ class Environment(Value):
 
 
 class Request(Value):
-    """A container as asked for. `None` means that the image, the configuration or podman's default decides."""
+    """A container as asked for. None means that the image or a default decides."""
 
     image_name: str = ""  # as the user named it; empty with `rootfs`
     rootfs: str = ""  # absolute path of a folder that is the root file system
@@ -45,7 +47,7 @@ class Request(Value):
     hostname: str = ""
     tty: bool = False
     stdin_open: bool = False
-    mounts: tuple[Mount, ...] = ()  # a volume without source is anonymous; the word "nocreate" forbids to make one
+    mounts: tuple[Mount, ...] = ()  # a volume without source is anonymous; "nocreate": it must exist
     image_volumes: str = "bind"  # bind, tmpfs or ignore
     read_only: bool = False
     read_only_tmpfs: bool = True

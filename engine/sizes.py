@@ -6,7 +6,7 @@ _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40,
 
 
 def parse_size(text: str, what: str) -> int:
-    """Bytes of `64m`, `1g`, `0.5 GB`, `65536`; units are powers of 1024. `what` names the option in the error."""
+    """Bytes of `64m`, `1g`, `0.5 GB`, `65536`; units are powers of 1024. `what` names the option."""
     lower = text.strip().lower()
     unit = lower.lstrip("0123456789.").strip()
     number = lower[: len(lower) - len(unit)].strip() if unit else lower
@@ -16,7 +16,9 @@ def parse_size(text: str, what: str) -> int:
             raise ValueError(text)
         return int(number) * factor if "." not in number else int(float(number) * factor)
     except ValueError:
-        raise PyctrError(f"invalid size {text!r} for {what}", "Write a number with b, k, m or g, as in 64m.") from None
+        raise PyctrError(
+            f"invalid size {text!r} for {what}", "Write a number with b, k, m or g, as in 64m."
+        ) from None
 
 
 def parse_umask(text: str) -> int:
@@ -24,5 +26,3 @@ def parse_umask(text: str) -> int:
     if not 0 < len(text) <= 4 or text.strip("01234567") or int(text, 8) > 0o777:
         raise PyctrError(f"invalid umask {text!r}", "Write an octal number from 0000 to 0777.")
     return int(text, 8)
-
-

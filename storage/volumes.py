@@ -1,7 +1,7 @@
 """Named and anonymous volumes: volumes/<name>/{volume.json,data/}.
 
-A volume is built in volumes/tmp.<random>/ and renamed, so that the name is the claim. The folder's lock protects its
-record. Data is owned by container ids; the folder around it stays the user's.
+A volume is built in volumes/tmp.<random>/ and renamed, so that the name is the claim. The folder's lock
+protects its record. Data is owned by container ids; the folder around it stays the user's.
 """
 
 import os
@@ -146,7 +146,7 @@ def lock(store: paths.Store, name: str) -> records.Lock:
 
 
 def mark_copied(store: paths.Store, name: str) -> None:
-    """Notes that the image's content is in the volume. The caller holds the lock; a crash before it copies again."""
+    """Notes that the image's content is in the volume. The caller holds the lock."""
     volume = read(store, name)
     if not volume.copied:
         path = f"{store.volume(name)}/{paths.VOLUME_RECORD}"
@@ -194,9 +194,9 @@ def _is_mount_of(mount: "Any", name: str) -> bool:
 
 
 def remove(store: paths.Store, name: str, *, but_for: "tuple[str, ...]" = ()) -> None:
-    """Removes a volume and what is in it. NoSuchObject; InUse when a container other than `but_for` mounts it.
+    """Removes a volume and its data. NoSuchObject; InUse when a container other than `but_for` mounts it.
 
-    The caller holds the store lock exclusively, or removes the anonymous volume of a container that it has locked.
+    The caller holds the store lock exclusively, or the lock of the container whose anonymous volume it is.
     """
     with lock(store, name):
         holders = [user for user in users(store, name) if user not in but_for]
@@ -208,12 +208,6 @@ def remove(store: paths.Store, name: str, *, but_for: "tuple[str, ...]" = ()) ->
             )
         doomed = f"{store.volumes()}/{paths.TEMPORARY}{os.urandom(16).hex()}"
         os.rename(store.volume(name), doomed)
-        records.sync_folder(store.volumes())
-        delete_draft(doomed)
+        from pyctr.storage import trees
 
-
-def delete_draft(folder: str) -> None:
-    """Deletes volumes/tmp.<random> and all below it, with files that belong to subordinate ids."""
-    from pyctr.storage import deletion
-
-    deletion.delete_tree(folder)
+        trees.remove(doomed)
