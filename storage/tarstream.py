@@ -293,12 +293,14 @@ def _map_fields(block: bytes) -> list[int]:
 
 def _check_sum(block: bytes) -> None:
     """The sum of all bytes with its own field blank; old programs summed signed ones."""
-    wanted = _number(block[148:156], "checksum")
     found = sum(block) - sum(block[148:156]) + 8 * 32
-    if wanted != found:
-        negative = sum([byte > 127 for byte in block[:148] + block[156:]]) * 256
-        if wanted != found - negative:
-            raise BrokenStream("it is not a tar, or a header is damaged (wrong checksum)")
+    negative = sum([byte > 127 for byte in block[:148] + block[156:]]) * 256 if max(block) > 127 else 0
+    try:
+        wanted = _number(block[148:156], "checksum")
+    except BrokenStream:
+        wanted = -1
+    if wanted not in (found, found - negative):
+        raise BrokenStream("it is not a tar, or a header is damaged (wrong checksum)")
 
 
 def _number(field: bytes, what: str) -> int:
