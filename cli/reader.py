@@ -43,6 +43,10 @@ class Options:
         return self.store
 
 
+def with_values(options: Options, values: "dict[str, Any]") -> Options:
+    """The same options with some values changed. (A method would be hidden by an option of its name.)"""
+    return Options({**options.__dict__, **values}, options.named | set(values))
+
 
 def dest(option: "Option") -> str:
     """The attribute that an option's value has."""
