@@ -1,4 +1,4 @@
-"""What run, create and pull have in common: options that say how an image is pulled. On the path of `run`."""
+"""What run, create and pull have in common: options that say how to pull. On the path of `run`."""
 
 from pyctr.image import pull
 from pyctr.rootless.errors import PyctrError

@@ -51,8 +51,7 @@ def pull_if_needed(
     """The local image that `name` means, pulled first if `policy` says so: always, missing, never or newer.
 
     The pull runs in a child process, where `progress()` is called; no thread is started in this one. Raises
-    NoSuchImage with `never`, and PyctrError for a failed pull, but with `newer` that is no error when there is
-    a local image.
+    NoSuchImage with `never`, PyctrError for a failed pull; with `newer` a local image will then do.
     """
     options = options or PullOptions()
     found = _local(store, name, options)
