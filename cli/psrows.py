@@ -200,7 +200,9 @@ def port_json(port: "PortMapping") -> "dict[str, Any]":
 
 
 def mounts(each: "Listed") -> "list[str]":
-    return [mount.target for mount in each.summary.mounts if mount.kind in ("bind", "volume")]
+    from pyctr.engine.inspectconfig import user_mounts
+
+    return [mount.target for mount in user_mounts(each.summary.mounts)]
 
 
 def networks(each: "Listed") -> "list[str]":

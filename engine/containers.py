@@ -4,6 +4,7 @@ import os
 
 from pyctr.rootless.errors import BrokenRecord, NoSuchObject, PyctrError
 from pyctr.rootless.values import Value
+from pyctr.runtime.spec import SPEC_VERSION, Spec
 from pyctr.storage import paths, records
 
 TYPE_CHECKING = False
@@ -100,6 +101,14 @@ def birth(store: "Store", container_id: str) -> int:
         return records.read_record(path, Birth, 1 << 30).created
     except (FileNotFoundError, BrokenRecord):
         return 0
+
+
+def read_spec(store: "Store", container_id: str) -> Spec:
+    """The spec of a container. BrokenRecord; NoSuchContainer when it is gone."""
+    try:
+        return records.read_record(f"{store.container(container_id)}/{paths.SPEC}", Spec, SPEC_VERSION)
+    except FileNotFoundError:
+        raise NoSuchContainer(container_id) from None
 
 
 def lock(store: "Store", container_id: str, *, wait: bool = True) -> records.Lock:
