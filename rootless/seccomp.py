@@ -12,7 +12,7 @@ from pyctr.rootless.errors import PyctrError
 
 # To be raised with every change of the default profile, the tables or the compiler: it makes old files
 # unused.
-VERSION = 1
+VERSION = 2
 
 DEFAULT = "default"
 

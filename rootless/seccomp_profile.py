@@ -107,9 +107,8 @@ mq_unlink msgctl msgget msgrcv msgsnd semctl semget semop semtimedop semtimedop_
 shmget
 """
 
-# A container has a session keyring of its own, so keyctl. add_key and request_key have no such border.
 _RANDOMNESS_AND_SANDBOXES = """
-getrandom keyctl landlock_add_rule landlock_create_ruleset landlock_restrict_self lsm_get_self_attr
+getrandom landlock_add_rule landlock_create_ruleset landlock_restrict_self lsm_get_self_attr
 lsm_list_modules seccomp
 """
 
@@ -169,6 +168,11 @@ _WITH_CAPABILITY = {
 # the query. The others switch off address space randomisation or map page zero.
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 
+# Keys belong to a user of the whole machine, and root of a container is that user: with a session keyring of
+# its own it could still link the user's keyring, whose number can be guessed, and read it. ENOSYS is what a
+# kernel without keyrings answers; container runtimes and login programs then go on.
+_KEYRING = Rule(("add_key", "keyctl", "request_key"), errno_action(errno.ENOSYS))
+
 _AF_NETLINK, _NETLINK_AUDIT = 16, 9
 _INT = 0xFFFFFFFF  # what the kernel looks at where a parameter is an int
 
@@ -179,6 +183,7 @@ def default_profile(capabilities: tuple[str, ...], architectures: tuple[str, ...
         Rule(tuple(_allowed(capabilities)), ALLOW),
         *_personality_rules(),
         *_socket_rules(capabilities),
+        _KEYRING,
         Rule(seccomp_bpf.known_calls(architectures), errno_action(errno.EPERM)),
     )
     return Profile(errno_action(errno.ENOSYS), rules, architectures)
@@ -214,10 +219,8 @@ def _socket_rules(capabilities: tuple[str, ...]) -> list[Rule]:
 
 
 def keyring_denial() -> bytes:
-    """A program without keyring calls, to be loaded beside another one.
+    """A program that denies the keyring calls and nothing else, to be loaded beside another one or alone.
 
-    For a container that could not get a session keyring of its own and still has its user's. ENOSYS is what
-    a kernel without keyrings answers; container runtimes and login programs then go on.
+    For a container that could not get a session keyring of its own and still has its user's.
     """
-    calls = Rule(("add_key", "keyctl", "request_key"), errno_action(errno.ENOSYS))
-    return seccomp_bpf.compile_profile(Profile(ALLOW, (calls,), architectures(machine())))
+    return seccomp_bpf.compile_profile(Profile(ALLOW, (_KEYRING,), architectures(machine())))
