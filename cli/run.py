@@ -1,9 +1,8 @@
 """pyctr run: create a container, start it, and stay with it unless told to detach."""
 
-from pyctr.cli import container_options, staying
+from pyctr.cli import container_options, making, staying
 from pyctr.cli.tables import Argument, Command
 from pyctr.engine import create, starting
-from pyctr.image import pull
 from pyctr.rootless import processes
 from pyctr.runtime import launch
 
@@ -20,12 +19,7 @@ def run(options: "Options", arguments: "tuple[str, ...]") -> int:
     maps = create.maps_of(request)
     forked = launch.fork_monitor(request.namespaces, maps)
     try:
-        image = (
-            None
-            if request.rootfs
-            else pull.pull_if_needed(store, request.image_name, options.pull, quiet=options.quiet)
-        )
-        spec = create.create(store, request, image, maps)
+        spec = making.make(options, request, maps)
         try:
             starting.start(store, forked, spec, attached=not options.detach)
         except BaseException:
