@@ -25,6 +25,9 @@ COMMANDS: "dict[str, tuple[str, str]]" = {
     "start": ("pyctr.cli.start", "Start containers that exist"),
     "stop": ("pyctr.cli.stop", "Stop running containers"),
     "wait": ("pyctr.cli.wait", "Wait until containers stop, and print their exit codes"),
+    "port": ("pyctr.cli.port", "Show where the ports of a container are published"),
+    "container exists": ("pyctr.cli.container_exists", "Tell by the exit code whether a container exists"),
+    "container prune": ("pyctr.cli.container_prune", "Remove all containers that do not run"),
     "container cleanup": ("pyctr.cli.cleanup", "Finish what a dead monitor left undone"),
     "images": ("pyctr.cli.images", "List images"),
     "image inspect": ("pyctr.cli.image_inspect", "Show everything that is known of images"),
@@ -44,7 +47,7 @@ COMMANDS: "dict[str, tuple[str, str]]" = {
 HEADINGS: "dict[str, tuple[str, ...]]" = {
     "Containers": (
         *("run", "create", "start", "stop", "restart", "kill", "rm"),
-        *("ps", "logs", "exec", "attach", "inspect", "wait"),
+        *("ps", "logs", "exec", "attach", "inspect", "wait", "port"),
     ),
     "Images": ("pull", "load", "import", "images", "rmi", "tag", "image inspect"),
     "System": ("info", "version", "unshare", "doctor", "completion"),
@@ -64,7 +67,21 @@ ALIASES: "dict[str, tuple[str, ...]]" = {
 # `pyctr container stop` is `pyctr stop`.
 VERBS: "dict[str, tuple[str, ...]]" = {
     "container": (
-        *("attach", "create", "exec", "kill", "logs", "ps", "restart", "rm", "run", "start", "stop", "wait"),
+        *(
+            "attach",
+            "create",
+            "exec",
+            "kill",
+            "logs",
+            "port",
+            "ps",
+            "restart",
+            "rm",
+            "run",
+            "start",
+            "stop",
+            "wait",
+        ),
     ),
     "image": ("import", "load", "pull", "tag"),
 }
@@ -74,7 +91,7 @@ NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if "
 # Commands of podman that pyctr does not have yet: refused by name.
 UNSUPPORTED = frozenset(
     """artifact auto-update build commit compose cp diff events export farm generate healthcheck history
-    init kube login logout machine manifest mount network pause pod port push quadlet rename save search
+    init kube login logout machine manifest mount network pause pod push quadlet rename save search
     secret stats system top umount unmount unpause untag update volume""".split()
 )
 

@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 def rm(options: "Options", arguments: "tuple[str, ...]") -> int:
     if options.time is not None and not options.force:
         raise PyctrError("--force option must be specified to use the --time option")
-    if options.force:
-        options = options.replace(ignore=True)  # what is gone already is no failure, as in podman
-    found = targets.find_all(options, arguments)
+    ignore = options.ignore or options.force  # with --force what is gone already is no failure, as in podman
+    found = targets.find_all(options, arguments, ignore=ignore)
     if options.force and options.time != 0:
         found = stop_first(options.store, found, options.time)
-    codes = [tell(outcome) for outcome in outcomes(options, found)]
+    codes = [tell(outcome) for outcome in outcomes(options, found, ignore=ignore)]
     removal.sweep(options.store)
     return exit_code(codes)
 
@@ -47,7 +46,7 @@ def runs(store: "Store", container_id: str) -> bool:
     return runs(store, container_id)
 
 
-def outcomes(options: "Options", found: "list[Target]") -> "Iterator[Outcome]":
+def outcomes(options: "Options", found: "list[Target]", *, ignore: bool) -> "Iterator[Outcome]":
     for target in found:
         error = target.error
         try:
@@ -61,7 +60,7 @@ def outcomes(options: "Options", found: "list[Target]") -> "Iterator[Outcome]":
                 )
         except Exception as failure:
             error = failure
-        if not (options.ignore and isinstance(error, NoSuchContainer)):
+        if not (ignore and isinstance(error, NoSuchContainer)):
             yield target, error
 
 
@@ -88,8 +87,8 @@ def exit_code(codes: "list[int]") -> int:
 COMMAND = Command(
     name="rm",
     summary="Remove containers",
-    description="Removes containers that do not run; with --force also those that do, and those whose record "
-    "cannot be read. Images stay.",
+    description="Removes containers that do not run; with --force also those that do, and those whose "
+    "record cannot be read. Images stay.",
     handler=rm,
     arguments=(Argument("CONTAINER", 0, -1, complete="container"),),
     options=(

@@ -36,17 +36,21 @@ class Target:
         self.error = error
 
 
-def find_all(options: "Options", arguments: "tuple[str, ...]", *, everything: str = "all") -> list[Target]:
+def find_all(
+    options: "Options", arguments: "tuple[str, ...]", *, ignore: bool | None = None
+) -> list[Target]:
     """The containers that the options and words of a command mean, each once.
 
-    `everything` is the option that means all of them. PyctrError when nothing was named, or too much.
+    With `ignore` (else --ignore) what does not exist is left out. PyctrError when nothing was named, or too
+    much.
     """
     store, values = options.store, options.__dict__
+    ignore = bool(values.get("ignore")) if ignore is None else ignore
     cidfiles, filters = values.get("cidfile", ()), values.get("filter", ())
-    whole = bool(values.get(everything))
+    whole = bool(values.get("all"))
     check(arguments, whole=whole, latest=bool(values.get("latest")), other=bool(cidfiles or filters))
     targets = [find(store, name) for name in arguments]
-    targets += [read_cidfile(store, path, ignore=bool(values.get("ignore"))) for path in cidfiles]
+    targets += [read_cidfile(store, path, ignore=ignore) for path in cidfiles]
     if values.get("latest"):
         targets.append(whole_id(containers.latest(store)))
     if whole or filters:
