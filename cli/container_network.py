@@ -4,6 +4,7 @@ import sys
 
 from pyctr.engine.config import Config
 from pyctr.net.model import Network
+from pyctr.rootless import processes
 from pyctr.rootless.errors import PyctrError
 
 TYPE_CHECKING = False
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from pyctr.net.model import PortMapping
 
 _WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+_WITH_OPTIONS = ("pasta", "slirp4netns")
+_DRIVERS = (*_WITH_OPTIONS, "host", "none")
 _HOST_NAME_MAX = 64  # sethostname(2)
 
 
@@ -51,11 +54,34 @@ def parse_driver(options: "Options", config: Config) -> "tuple[str, tuple[str, .
     text = options.network[0] if options.network else config.netns
     if text in ("", "private"):
         text = config.default_rootless_network_cmd
-    from pyctr.net import ports
-
-    driver, settings = ports.parse_network(text)
+    driver, settings = parse_network(text)
     configured = {"pasta": config.pasta_options, "slirp4netns": config.network_cmd_options}.get(driver, ())
     return driver, (*configured, *settings)
+
+
+def parse_network(text: str) -> "tuple[str, tuple[str, ...]]":
+    """Driver and options of `pasta:--map-gw,-T,5201`; an empty text is the default, whichever is installed."""
+    name, colon, rest = text.partition(":")
+    if not text:
+        return default_driver(), ()
+    if name in _DRIVERS and (not colon or name in _WITH_OPTIONS):
+        return name, tuple([word for word in rest.split(",") if word])
+    if name in _DRIVERS:
+        raise PyctrError(f"--network {text}: {name} takes no options", f"Use --network {name}.")
+    if name in ("container", "ns", "bridge"):
+        raise PyctrError(f"--network {text} is not supported yet", f"Use one of {', '.join(_DRIVERS)}.")
+    raise PyctrError(
+        f"unable to find network with name or ID {name}: network not found",
+        f"Networks of your own are not supported yet. Use one of {', '.join(_DRIVERS)}.",
+    )
+
+
+def default_driver() -> str:
+    """podman's choice, pasta, or slirp4netns where only that is installed."""
+    for name in _WITH_OPTIONS:
+        if processes.find_executable(name):
+            return name
+    return _WITH_OPTIONS[0]
 
 
 def parse_ports(options: "Options", driver: str) -> "tuple[PortMapping, ...]":

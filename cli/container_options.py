@@ -15,8 +15,17 @@ _PULL = ("always", "missing", "never", "newer")
 
 ARGUMENTS = (Argument("IMAGE", 1, 1, "image"), Argument("COMMAND [ARG...]", 0, -1))
 
+HEADINGS = (
+    ("--entrypoint", "Command"),
+    ("--name", "Container"),
+    ("--pull", "Image"),
+    ("--volume", "Files"),
+    ("--network", "Network"),
+    ("--cap-add", "Isolation"),
+    ("--log-driver", "Output"),
+)
+
 _SHARED = (
-    # What is executed
     Option(
         ("--entrypoint",),
         "What is executed before the command's words: one word, or a JSON array",
@@ -58,7 +67,6 @@ _SHARED = (
     Option(("--init-path",), "Program for --init", "text", "FILE", complete="file"),
     Option(("--stop-signal",), "Signal that asks the command to end", "text", "SIGNAL"),
     Option(("--stop-timeout",), "Seconds that `stop` waits before it kills", "int", "SECONDS"),
-    # Its name and notes
     Option(("--name",), "Name of the container", "text", "NAME"),
     Option(("--replace",), "Remove the container that has this name first", dest="replaces"),
     Option(("--label", "-l"), "Note on the container", "list", "KEY[=VALUE]"),
@@ -71,7 +79,6 @@ _SHARED = (
     Option(("--rm",), "Remove the container and its anonymous volumes when it ends"),
     Option(("--restart",), "When to start it again: no", "text", "POLICY"),
     Option(("--no-healthcheck",), "Forget the health check of the image"),
-    # The image
     Option(
         ("--pull",),
         "When to fetch the image: always, missing, never, newer",
@@ -89,7 +96,6 @@ _SHARED = (
     Option(("--tls-verify",), "Insist on HTTPS with a valid certificate", default=True),
     Option(("--disable-content-trust",), "Docker's option, without meaning here", default=True, hidden=True),
     Option(("--rootfs",), "The first word is a folder with a root file system, not an image"),
-    # Files
     Option(
         ("--volume", "-v"),
         "Mount a folder of the host or a volume",
@@ -114,7 +120,6 @@ _SHARED = (
     ),
     Option(("--shm-size",), "Size of /dev/shm; 0 is no limit", "text", "SIZE"),
     Option(("--tz",), "Time zone, or 'local' for the host's", "text", "ZONE"),
-    # Network
     Option(
         ("--network", "--net"),
         "Network: pasta, slirp4netns, host or none, with options after a colon",
@@ -135,7 +140,6 @@ _SHARED = (
     Option(("--dns",), "Name server, or 'none' for the image's /etc/resolv.conf", "list", "IP"),
     Option(("--dns-option", "--dns-opt"), "Option in /etc/resolv.conf", "list", "OPTION"),
     Option(("--dns-search",), "Search domain in /etc/resolv.conf; '.' for none", "list", "DOMAIN"),
-    # Isolation
     Option(("--cap-add",), "Add a capability, or all", "list", "CAPABILITY"),
     Option(("--cap-drop",), "Take a capability away, or all", "list", "CAPABILITY"),
     Option(
@@ -152,7 +156,6 @@ _SHARED = (
     Option(("--ipc",), "IPC namespace: private, shareable, none or host", "text", "MODE"),
     Option(("--uts",), "UTS namespace (host name): private or host", "text", "MODE"),
     Option(("--cgroupns",), "Cgroup namespace: private or host", "text", "MODE"),
-    # Output
     Option(("--log-driver",), "Where the output goes: k8s-file (json-file) or none", "text", "DRIVER"),
     Option(("--log-opt",), "Option of the log: path=, max-size=, tag=", "list", "NAME=VALUE"),
 )
@@ -166,12 +169,12 @@ _RUN_ONLY = (
 )
 
 _TEXT = (
-    "blkio-weight blkio-weight-device cert-dir cgroup-conf cgroup-parent cgroups chrootdirs conmon- "
-    "pidfile cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpus cpuset-cpus cpuset-mems creds "
-    "decryption-key device device-cgroup-rule device-read-bps device-read-iops device-write-bps device- "
-    "write-iops gidmap gpus group-entry health-cmd health-interval health-log-destination health-max- "
-    "log-count health-max-log-size health-on-failure health-retries health-start-period health-startup- "
-    "cmd health-startup-interval health-startup-retries health-startup-success health-startup-timeout "
+    "blkio-weight blkio-weight-device cert-dir cgroup-conf cgroup-parent cgroups chrootdirs conmon-pidfile "
+    "cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpus cpuset-cpus cpuset-mems creds decryption-key "
+    "device device-cgroup-rule device-read-bps device-read-iops device-write-bps device-write-iops gidmap "
+    "gpus group-entry health-cmd health-interval health-log-destination health-max-log-count "
+    "health-max-log-size health-on-failure health-retries health-start-period health-startup-cmd "
+    "health-startup-interval health-startup-retries health-startup-success health-startup-timeout "
     "health-timeout hosts-file hostuser ip ip6 link-local-ip mac-address memory-reservation memory-swap "
     "memory-swappiness network-alias passwd-entry personality pids-limit pod pod-id-file rdt-class "
     "requires retry retry-delay sdnotify seccomp-policy secret shm-size-systemd subgidname subuidname "
