@@ -76,6 +76,18 @@ class TableOption(click.Option):
         return None if self.hidden else (spelling(self.table), explanation(self.table))
 
 
+def grouped(table: Command) -> list[tuple[str, list[Option]]]:
+    """The options that help shows, under their headings."""
+    groups: list[tuple[str, list[Option]]] = [("Options", [])]
+    headings = dict(table.headings)
+    for option in table.options:
+        if option.names[0] in headings:
+            groups.append((headings[option.names[0]], []))
+        if not option.hidden and not option.unsupported:
+            groups[-1][1].append(option)
+    return [group for group in groups if group[1]]
+
+
 def spelling(option: Option) -> str:
     """`-e, --env NAME=VALUE`, `    --tty`, `    --x[=WHEN]`"""
     short = [name for name in option.names if not name.startswith("--")]
@@ -89,9 +101,9 @@ def spelling(option: Option) -> str:
 
 
 def explanation(option: Option) -> str:
-    """The help of an option, with its choices and its default."""
+    """The help of an option, with its choices (unless its words name them) and its default."""
     parts = [option.help]
-    if option.choices:
+    if any([choice not in option.help for choice in option.choices]):
         parts.append(f"({', '.join(option.choices)})")
     default = option.default
     if default is not None and default is not False and default != "" and default != ():
@@ -168,15 +180,14 @@ class TableCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options under the headings of the table, in its order."""
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
-            if record is not None:
-                heading = param.table.group if isinstance(param, TableOption) else ""
-                groups.setdefault(heading or "Options", []).append(record)
-        for heading, records in groups.items():
+        help_option = self.get_help_option(ctx)
+        record = help_option.get_help_record(ctx) if help_option else None
+        last = [record] if record else []
+        sections = grouped(self.table) or [("Options", [])]
+        for heading, options in sections:
+            rows = [(spelling(option), explanation(option)) for option in options]
             with formatter.section(heading):
-                formatter.write_dl(records)
+                formatter.write_dl(rows + (last if options is sections[-1][1] else []))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.table.examples:

@@ -21,4 +21,5 @@ COMMAND = Command(
     options=container_options.CREATE,
     arguments=(Argument("IMAGE", 1, 1, "image"), Argument("COMMAND", 0, -1)),
     interspersed=False,
+    headings=container_options.HEADINGS,
 )

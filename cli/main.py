@@ -16,6 +16,7 @@ def main() -> "NoReturn":
     """Runs the program and leaves it."""
     words = sys.argv[1:]
     try:
+        prepare_output()
         code = dispatch(words)
         flush()
     except SystemExit as error:
@@ -25,6 +26,13 @@ def main() -> "NoReturn":
 
         code = report(error, debug=wants_debug(words))
     leave(code)
+
+
+def prepare_output() -> None:
+    """Names are printed as the bytes they are, also those that are no text in the user's locale."""
+    if sys.stdout is not None:
+        unicode = sys.stdout.encoding == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if unicode else "backslashreplace")  # type: ignore[union-attr]
 
 
 def leave(code: int) -> "NoReturn":

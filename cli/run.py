@@ -42,4 +42,5 @@ COMMAND = Command(
     options=container_options.RUN,
     arguments=(Argument("IMAGE", 1, 1, "image"), Argument("COMMAND", 0, -1)),
     interspersed=False,
+    headings=container_options.HEADINGS,
 )

@@ -28,7 +28,6 @@ class Option(Value):
     complete: str = ""
     hidden: bool = False
     unsupported: bool = False
-    group: str = ""  # heading in the help; "Options" when empty
 
 
 class Argument(Value):
@@ -55,3 +54,4 @@ class Command(Value):
     interspersed: bool = True
     description: str = ""
     examples: tuple[str, ...] = ()
+    headings: tuple[tuple[str, str], ...] = ()  # (long name, heading of the help from this option on)

@@ -62,17 +62,13 @@ def synopsis(command: Command) -> str:
 
 def options_text(command: Command) -> str:
     """One paragraph for each option, by heading."""
-    text, heading = "", ""
-    for option in sorted(shown(command), key=lambda option: headings(command).index(option.group)):
-        if option.group != heading:
-            heading = option.group
+    text = ""
+    for heading, options in clickbridge.grouped(command):
+        if command.headings:
             text += f"### {heading}\n\n"
-        text += f"#### {spelling(option)}\n\n{sentence(clickbridge.explanation(option))}\n\n"
+        for option in options:
+            text += f"#### {spelling(option)}\n\n{sentence(clickbridge.explanation(option))}\n\n"
     return text + "#### **--help**\n\nShow the options and leave.\n"
-
-
-def headings(command: Command) -> list[str]:
-    return list(dict.fromkeys([option.group for option in shown(command)]))
 
 
 def spelling(option: Option) -> str:
