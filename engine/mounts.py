@@ -26,16 +26,22 @@ def plan(request: Request, image_volumes: "Iterable[str]", *, shared: "frozenset
     A mount of the user's replaces ours at the same place. Volumes without a name: see `name_volumes`.
     """
     taken = {mount.target for mount in request.mounts}
-    ours = _kernel(request, shared) + _conveniences(request)
-    ours += _image_volumes(request, image_volumes, taken)
+    others = _conveniences(request) + _image_volumes(request, image_volumes, taken)
     if request.read_only and request.read_only_tmpfs:
-        ours += [Mount("tmpfs", target, "tmpfs", _TMPFS_OPTIONS) for target in _READ_ONLY_TMPFS]
-    kept: list[Mount] = []
-    for mount in ours:
+        others += [Mount("tmpfs", target, "tmpfs", _TMPFS_OPTIONS) for target in _READ_ONLY_TMPFS]
+    kernel = _untaken(_kernel(request, shared), taken)
+    others = _untaken(others, taken)
+    return (*kernel, *sorted((*others, *request.mounts), key=_depth))
+
+
+def _untaken(mounts: "list[Mount]", taken: "set[str]") -> "list[Mount]":
+    """The first mount for each place that is still free; their places are `taken` afterwards."""
+    kept = []
+    for mount in mounts:
         if mount.target not in taken:
             taken.add(mount.target)
             kept.append(mount)
-    return (*kept, *sorted(request.mounts, key=_depth))
+    return kept
 
 
 def _depth(mount: Mount) -> int:
@@ -102,8 +108,7 @@ def zone_file(zone: str) -> str:
 
 def _image_volumes(request: Request, targets: "Iterable[str]", taken: "set[str]") -> "list[Mount]":
     mounts = []
-    for target in sorted(targets):
-        target = os.path.normpath(f"/{target}").replace("//", "/")
+    for target in sorted({os.path.normpath(f"/{target}").replace("//", "/") for target in targets}):
         if target == "/" or target in taken or request.image_volumes == "ignore":
             continue
         if request.image_volumes == "tmpfs":

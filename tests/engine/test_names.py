@@ -23,7 +23,9 @@ def test_names_of_podman_are_accepted(name: str) -> None:
     assert names.check(name, "container") == name
 
 
-@pytest.mark.parametrize("name", ["", "-a", ".a", "_a", "a/b", "a b", "ä", "a\n", "..", "x" * 251, "a:b", "a\0"])
+@pytest.mark.parametrize(
+    "name", ["", "-a", ".a", "_a", "a/b", "a b", "ä", "a\n", "..", "x" * 251, "a:b", "a\0"]
+)
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(PyctrError, match="invalid container name"):
         names.check(name, "container")
@@ -86,7 +88,9 @@ def test_one_of_many_gets_a_stale_name(place: Store) -> None:
     for each in ids:
         make_container(place, each)
     with concurrent.futures.ProcessPoolExecutor(4) as pool:
-        won = [each for each, got in zip(ids, pool.map(try_claim, [place] * len(ids), ids), strict=True) if got]
+        won = [
+            each for each, got in zip(ids, pool.map(try_claim, [place] * len(ids), ids), strict=True) if got
+        ]
     assert won == [names.owner_of(place, "web")]
 
 
