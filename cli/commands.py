@@ -30,12 +30,15 @@ COMMANDS: "dict[str, tuple[str, str]]" = {
     "container prune": ("pyctr.cli.container_prune", "Remove all containers that do not run"),
     "container cleanup": ("pyctr.cli.cleanup", "Finish what a dead monitor left undone"),
     "images": ("pyctr.cli.images", "List images"),
+    "image exists": ("pyctr.cli.image_exists", "Tell by the exit code whether there is such an image"),
     "image inspect": ("pyctr.cli.image_inspect", "Show everything that is known of images"),
+    "image prune": ("pyctr.cli.image_prune", "Remove images that nothing needs"),
     "import": ("pyctr.cli.import_", "Make an image from the tar archive of a root file system"),
     "load": ("pyctr.cli.load", "Load images from an archive"),
     "pull": ("pyctr.cli.pull", "Fetch images from a registry"),
     "rmi": ("pyctr.cli.rmi", "Remove images"),
     "tag": ("pyctr.cli.tag", "Give an image more names"),
+    "untag": ("pyctr.cli.untag", "Take names away from an image"),
     "completion": ("pyctr.cli.completion", "Print the script that completes commands in a shell"),
     "doctor": ("pyctr.cli.doctor", "Try what containers need and say how to repair what fails"),
     "info": ("pyctr.cli.info", "Show facts about this machine and the store"),
@@ -49,7 +52,7 @@ HEADINGS: "dict[str, tuple[str, ...]]" = {
         *("run", "create", "start", "stop", "restart", "kill", "rm"),
         *("ps", "logs", "exec", "attach", "inspect", "wait", "port"),
     ),
-    "Images": ("pull", "load", "import", "images", "rmi", "tag", "image inspect"),
+    "Images": ("pull", "load", "import", "images", "rmi", "tag", "untag", "image inspect", "image exists", "image prune"),
     "System": ("info", "version", "unshare", "doctor", "completion"),
 }
 
@@ -83,7 +86,7 @@ VERBS: "dict[str, tuple[str, ...]]" = {
             "wait",
         ),
     ),
-    "image": ("import", "load", "pull", "tag"),
+    "image": ("import", "load", "pull", "tag", "untag"),
 }
 
 NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if " " in name])
@@ -92,7 +95,7 @@ NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if "
 UNSUPPORTED = frozenset(
     """artifact auto-update build commit compose cp diff events export farm generate healthcheck history
     init kube login logout machine manifest mount network pause pod push quadlet rename save search
-    secret stats system top umount unmount unpause untag update volume""".split()
+    secret stats system top umount unmount unpause update volume""".split()
 )
 
 
