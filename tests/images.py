@@ -50,7 +50,7 @@ def busybox_archive() -> pathlib.Path:
     program = busybox_program()
     made_of = pathlib.Path(__file__).read_bytes() + pathlib.Path(program).read_bytes()
     path = cache_folder() / f"busybox-{hashlib.sha256(made_of).hexdigest()[:16]}.tar"
-    with _made_once(path) as temporary:
+    with made_once(path) as temporary:
         if temporary:
             config = {"Cmd": ["sh"], "Env": [PATH]}
             write_docker_archive(temporary, [busybox_layer(program)], BUSYBOX, config)
@@ -62,8 +62,8 @@ def debian_archive() -> pathlib.Path:
 
     Made as an ordinary user in about 30 seconds. FileNotFoundError when mmdebstrap is not installed.
     """
-    path = cache_folder() / f"debian-{_suite()}.tar"
-    with _made_once(path) as temporary:
+    path = cache_folder() / f"debian-{suite()}.tar"
+    with made_once(path) as temporary:
         if temporary:
             layer = debian_layer()
             write_docker_archive(temporary, [layer], DEBIAN, {"Cmd": ["bash"], "Env": [PATH]})
@@ -71,7 +71,7 @@ def debian_archive() -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def _made_once(path: pathlib.Path) -> Iterator[pathlib.Path | None]:
+def made_once(path: pathlib.Path) -> Iterator[pathlib.Path | None]:
     """A temporary to fill, renamed to `path` at the end; None when `path` exists. One process at a time."""
     with open(path.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -83,7 +83,7 @@ def _made_once(path: pathlib.Path) -> Iterator[pathlib.Path | None]:
         temporary.rename(path)
 
 
-def _suite() -> str:
+def suite() -> str:
     return platform.freedesktop_os_release()["VERSION_CODENAME"]
 
 
@@ -155,19 +155,19 @@ def debian_layer() -> bytes:
     command = ["mmdebstrap", "--mode=unshare", "--variant=apt", "--quiet", "--include=ca-certificates"]
     for option in ("--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*"):
         command.append(option)
-    made = subprocess.run([*command, _suite(), "-", _mirror()], capture_output=True)
+    made = subprocess.run([*command, suite(), "-", mirror()], capture_output=True)
     if made.returncode:
         raise RuntimeError(f"mmdebstrap failed: {made.stderr.decode()}")
     return made.stdout
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """The Debian mirror that apt uses on this machine."""
     command = ["apt-get", "indextargets", "--format", "$(SITE)|$(ORIGIN)|$(RELEASE)", "Created-By: Packages"]
     listed = subprocess.run(command, capture_output=True, text=True).stdout.split()
     for line in listed:
         site, origin, release = line.split("|")
-        if origin == "Debian" and release == _suite():
+        if origin == "Debian" and release == suite():
             return site
     return "http://deb.debian.org/debian"
 

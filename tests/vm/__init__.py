@@ -1,0 +1,1 @@
+"""A Debian machine with systemd, for what needs one: sessions, lingering, cgroup controllers."""
