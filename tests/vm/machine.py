@@ -1,8 +1,8 @@
 """Builds a Debian disk with systemd and runs jobs on it under qemu, all as an ordinary user.
 
-The disk is made once. A job is a tar on a second disk: the machine unpacks it to /job, runs /job/job as root,
-writes its output to a serial port and powers off. It has an ordinary user `dev` with subordinate ids, who does
-not linger.
+The disk is made once. A job is a tar on a second disk: the machine unpacks it to /job, runs /job/job as
+root, writes its output to a serial port and powers off. It has an ordinary user `dev` with subordinate ids,
+who does not linger.
 """
 
 import os
@@ -99,7 +99,7 @@ def _write_files(folder: pathlib.Path) -> pathlib.Path:
 
 
 def run(machine: pathlib.Path, job: pathlib.Path, seconds: float = 240) -> Outcome:
-    """Boots a throw-away copy of the machine in `machine`, runs the tar `job` in it. Needs qemu-system-x86_64."""
+    """Boots a throw-away copy of the machine in `machine`, runs the tar `job` in it."""
     with tempfile.TemporaryDirectory(dir=job.parent) as work:
         output, console = pathlib.Path(work, "output"), pathlib.Path(work, "console")
         command = _qemu(machine, job, output, console)
@@ -114,21 +114,10 @@ def _qemu(
     machine: pathlib.Path, job: pathlib.Path, output: pathlib.Path, console: pathlib.Path
 ) -> list[str]:
     accelerator = "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg,thread=multi"
-    command = [
-        "qemu-system-x86_64",
-        "-accel",
-        accelerator,
-        "-smp",
-        "2",
-        "-m",
-        "1536",
-        "-display",
-        "none",
-        "-no-reboot",
-    ]
-    command += ["-serial", f"file:{console}", "-serial", f"file:{output}"]
+    command = ["qemu-system-x86_64", "-accel", accelerator, "-smp", "2", "-m", "1536", "-no-reboot"]
     command += ["-kernel", str(machine / "vmlinuz"), "-initrd", str(machine / "initrd")]
-    command += ["-append", "root=/dev/vda rw console=ttyS0 panic=-1 quiet"]
+    command += ["-append", "root=/dev/vda rw console=ttyS0 panic=-1 quiet", "-display", "none"]
+    command += ["-serial", f"file:{console}", "-serial", f"file:{output}"]
     command += ["-drive", f"file={machine / 'disk'},format=raw,if=virtio,snapshot=on"]
     return [*command, "-drive", f"file={job},format=raw,if=virtio,readonly=on"]
 
