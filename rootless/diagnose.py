@@ -39,18 +39,16 @@ def advise(error: BaseException, what: str) -> str:
 def why_no_user_namespace(number: int | None) -> str:
     """Which of the switches that distributions have is off; those of the kernel, Debian, Ubuntu and seccomp."""
     if read("/proc/sys/user/max_user_namespaces") == "0":
-        return (
-            "Allow user namespaces as root: sysctl -w user.max_user_namespaces=15000 (and in /etc/sysctl.d)."
-        )
+        return "Allow user namespaces. As root: sysctl -w user.max_user_namespaces=15000"
     if read("/proc/sys/kernel/unprivileged_userns_clone") == "0":
-        return "Allow user namespaces as root: sysctl -w kernel.unprivileged_userns_clone=1 (and in /etc/sysctl.d)."
+        return "Allow user namespaces. As root: sysctl -w kernel.unprivileged_userns_clone=1"
     if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
         return (
             "AppArmor forbids user namespaces to programs without a profile. Install pyctr's profile "
             "(packaging/apparmor) or, as root: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0."
         )
     if number == errno.ENOSPC:
-        return "All user namespaces are in use: raise user.max_user_namespaces, or end what uses them (lsns -t user)."
+        return "All user namespaces are in use (lsns -t user): raise the sysctl user.max_user_namespaces."
     if number == errno.EINVAL:
         return "The kernel was built without user namespaces (CONFIG_USER_NS)."
     if in_container():
@@ -96,7 +94,7 @@ def why_no_overlay(number: int | None) -> str:
     if number == errno.ENODEV:
         return "The kernel lacks the overlay file system. As root: modprobe overlay"
     if number in (errno.EINVAL, errno.EOPNOTSUPP):
-        return "The file system of the store cannot carry it (network file systems, another overlay): choose one with --root."
+        return "This file system cannot carry it (a network file system, another overlay): choose one with --root."
     return "A security module forbids it. " + install("fuse-overlayfs")
 
 

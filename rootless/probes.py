@@ -273,9 +273,7 @@ def seccomp() -> Finding:
 
     number = in_child(load)
     if number:
-        fix = (
-            "The kernel needs CONFIG_SECCOMP_FILTER; containers run with --security-opt seccomp=unconfined."
-        )
+        fix = "The kernel needs CONFIG_SECCOMP_FILTER. Without: --security-opt seccomp=unconfined."
         return Finding("seccomp", FAIL, f"no filter can be loaded: {os.strerror(number)}", fix)
     return Finding("seccomp", OK, "filters can be loaded")
 
@@ -283,7 +281,7 @@ def seccomp() -> Finding:
 def cgroup() -> Finding:
     """Makes a cgroup and removes it again."""
     if cgroups.own_path() is None:
-        fix = "Start Linux with cgroup version 2 alone (systemd.unified_cgroup_hierarchy=1); containers run without."
+        fix = "Boot Linux with systemd.unified_cgroup_hierarchy=1; containers run without."
         return Finding("cgroups", WARN, "version 2 is not mounted alone: no limits, no counters", fix)
     number = in_child(make_group)
     if number:
@@ -346,7 +344,7 @@ def keyring() -> Finding:
         if fields and fields[0] == str(os.getuid()):
             used, limit = map(int, fields[3].split("/"))
             if used > limit * 0.9:
-                fix = "As root: sysctl -w kernel.keys.maxkeys=20000; containers without a key get no keyring calls."
+                fix = "As root: sysctl -w kernel.keys.maxkeys=20000; containers run without a keyring."
                 return Finding("keyring", WARN, f"{used} of {limit} keys are used", fix)
             return Finding("keyring", OK, f"{used} of {limit} keys are used")
     return Finding("keyring", OK, "no keys are used")
