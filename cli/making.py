@@ -1,4 +1,6 @@
-"""What run and create share: from a request to a written container, with the image pulled when it is missing."""
+"""What run and create share: from a request to a written container, with the image pulled when it is
+missing.
+"""
 
 from pyctr.cli import pulling
 from pyctr.engine import create

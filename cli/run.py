@@ -1,8 +1,7 @@
 """pyctr run: create a container, start it, and stay with it unless told to detach."""
 
-from pyctr.cli import container_options, making, staying
+from pyctr.cli import container_options
 from pyctr.cli.tables import Argument, Command
-from pyctr.engine import create, starting
 from pyctr.rootless import processes
 from pyctr.runtime import launch
 
@@ -13,20 +12,29 @@ if TYPE_CHECKING:
 
 def run(options: "Options", arguments: "tuple[str, ...]") -> int:
     processes.execute_from_sealed_copy()
+    forked = launch.fork_monitor()
+    try:
+        return _launch(forked, options, arguments)
+    except BaseException:
+        forked.abort()
+        raise
+
+
+def _launch(forked: launch.Launch, options: "Options", arguments: "tuple[str, ...]") -> int:
+    # Loaded after the fork, which spares the monitor's memory; it makes the namespaces meanwhile.
+    from pyctr.cli import making, staying
+    from pyctr.engine import create, starting
+
     store = options.store
     request = container_options.create_request(options, arguments, store)
     plan = staying.plan_of(request.stdin_open, request.tty, options)
     maps = create.maps_of(request)
-    forked = launch.fork_monitor(request.namespaces, maps)
+    forked.begin(request.namespaces, maps)
+    spec = making.make(options, request, maps)
     try:
-        spec = making.make(options, request, maps)
-        try:
-            starting.start(store, forked, spec, attached=not options.detach)
-        except BaseException:
-            starting.discard(store, spec)
-            raise
+        starting.start(store, forked, spec, attached=not options.detach)
     except BaseException:
-        forked.abort()
+        starting.discard(store, spec)
         raise
     if options.detach:
         print(spec.id)

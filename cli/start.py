@@ -7,6 +7,7 @@ from pyctr.cli.tables import Argument, Command, Option
 from pyctr.engine import containers, starting, truth
 from pyctr.rootless import processes
 from pyctr.rootless.errors import PyctrError
+from pyctr.runtime import launch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,9 +48,10 @@ def _start_one(options: "Options", name: str, *, attaching: bool) -> int:
     if truth.current(store, container_id).status in truth.ALIVE and not attaching:
         print(name)
         return 0
-    spec = starting.read_spec(store, container_id)
-    forked = starting.fork_for(spec)
+    forked = launch.fork_monitor()
     try:
+        spec = containers.read_spec(store, container_id)
+        forked.begin(spec.namespaces, starting.maps_of(spec))
         starting.start(store, forked, spec, attached=attaching)
     except BaseException:
         forked.abort()

@@ -4,7 +4,7 @@ import _signal
 import os
 import time
 
-from pyctr.engine import starting, truth
+from pyctr.engine import containers, truth
 from pyctr.rootless.errors import PyctrError, WrongState
 from pyctr.runtime import attach as client
 from pyctr.runtime.spec import Spec
@@ -27,7 +27,7 @@ def check_running(store: "Store", container_id: str) -> Spec:
             f"you can only attach to running containers: container {container_id[:12]} is {status}",
             f"Start it with 'pyctr start --attach {container_id[:12]}'.",
         )
-    return starting.read_spec(store, container_id)
+    return containers.read_spec(store, container_id)
 
 
 def attach(store: "Store", spec: Spec, plan: client.Plan) -> ExitRecord | None:

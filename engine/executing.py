@@ -2,7 +2,7 @@
 
 import os
 
-from pyctr.engine import starting, truth
+from pyctr.engine import containers, truth
 from pyctr.rootless import terminal
 from pyctr.rootless.errors import WrongState
 from pyctr.rootless.values import Value
@@ -29,7 +29,8 @@ class ExecRequest(Value):
 def execute(store: "Store", container_id: str, request: ExecRequest) -> "tuple[session.ForkedSession, str]":
     """Starts the program; its session and the session's id.
 
-    WrongState when the container does not run; PyctrError with exit code 126 or 127 when the program cannot be executed.
+    WrongState when the container does not run; PyctrError with exit code 126 or 127 when the program cannot
+    be executed.
     """
     state = truth.current(store, container_id)
     if state.status != "running":
@@ -38,7 +39,7 @@ def execute(store: "Store", container_id: str, request: ExecRequest) -> "tuple[s
             f"Start it with 'pyctr start {container_id[:12]}'.",
             exit_code=255 if state.status == "stopping" else 125,
         )
-    spec = starting.read_spec(store, container_id)
+    spec = containers.read_spec(store, container_id)
     join = session.Join(os.urandom(32).hex(), _process(spec, request), *_window(request))
     forked = session.fork_session(store, spec, state, join)
     forked.await_started()
@@ -46,7 +47,9 @@ def execute(store: "Store", container_id: str, request: ExecRequest) -> "tuple[s
 
 
 def _process(spec: Spec, request: ExecRequest) -> Process:
-    """The container's process with the request's changes. As in podman an exec gets the container's capabilities."""
+    """The container's process with the request's changes. As in podman an exec gets the container's
+    capabilities.
+    """
     process = spec.process
     if request.privileged:
         from pyctr.rootless import capabilities

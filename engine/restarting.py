@@ -3,6 +3,7 @@
 import os
 
 from pyctr.engine import containers, starting, stopping
+from pyctr.runtime import launch
 from pyctr.storage import paths
 
 TYPE_CHECKING = False
@@ -52,9 +53,10 @@ def _mark(store: "Store", container_id: str) -> None:
 
 
 def _start(store: "Store", container_id: str) -> None:
-    spec = containers.read_spec(store, container_id)
-    forked = starting.fork_for(spec)
+    forked = launch.fork_monitor()
     try:
+        spec = containers.read_spec(store, container_id)
+        forked.begin(spec.namespaces, starting.maps_of(spec))
         starting.start(store, forked, spec, attached=False, event="restart")
     except BaseException:
         forked.abort()

@@ -7,7 +7,7 @@ from pyctr.net import drivers, names
 from pyctr.rootless import idmap, terminal, userns
 from pyctr.rootless.errors import PyctrError
 from pyctr.runtime import attach, launch, messages
-from pyctr.runtime.spec import SPEC_VERSION, Spec
+from pyctr.runtime.spec import Spec
 from pyctr.runtime.state import ExitRecord
 from pyctr.storage import paths, records
 
@@ -15,19 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.net.model import Helper
     from pyctr.storage.paths import Store
-
-
-def read_spec(store: "Store", container_id: str) -> Spec:
-    """The spec of a container. BrokenRecord; NoSuchContainer when it is gone."""
-    try:
-        return records.read_record(f"{store.container(container_id)}/{paths.SPEC}", Spec, SPEC_VERSION)
-    except FileNotFoundError:
-        raise containers.NoSuchContainer(container_id) from None
-
-
-def fork_for(spec: Spec) -> launch.Launch:
-    """The monitor of a container whose record exists."""
-    return launch.fork_monitor(spec.namespaces, maps_of(spec))
 
 
 def maps_of(spec: Spec) -> idmap.IdMaps:
@@ -38,7 +25,8 @@ def maps_of(spec: Spec) -> idmap.IdMaps:
 def start(store: "Store", forked: launch.Launch, spec: Spec, *, attached: bool, event: str = "start") -> int:
     """Starts the container of a written record with a forked monitor; the pid of its pid 1.
 
-    WrongState when it runs already. PyctrError with the reason, and 126 or 127 when the command cannot be executed.
+    WrongState when it runs already. PyctrError with the reason, and 126 or 127 when the command cannot be
+    executed.
     """
     with containers.lock(store, spec.id):
         truth.settle(store, spec.id)

@@ -14,7 +14,9 @@ class PortMapping(Value):
 
 
 class Network(Value):
-    """How the container is reached and what it reaches. `driver`: pasta, slirp4netns, slirpnetstack, none, host, container."""
+    """How the container is reached and what it reaches. `driver`: pasta, slirp4netns, slirpnetstack, none,
+    host, container.
+    """
 
     driver: str = "none"
     options: tuple[str, ...] = ()  # what followed the colon of --network
@@ -31,9 +33,10 @@ class Network(Value):
 class Helper(Value):
     """The process that carries a container's network, as the monitor starts it.
 
-    In `argv` the word {pid} stands for a process in the container's network and user namespaces, and {ready_fd} for
-    a descriptor that the helper writes to when it is ready. `ready` is fd (wait for that byte) or route (the container's
-    init waits until it has a default route). `api_socket` is where ports are asked for once it is ready (slirp4netns).
+    In `argv` the word {pid} stands for a process in the container's network and user namespaces, and
+    {ready_fd} for a descriptor that the helper writes to when it is ready. `ready` is fd (wait for that
+    byte) or route (the container's init waits until it has a default route). `api_socket` is where ports are
+    asked for once it is ready (slirp4netns).
     """
 
     argv: tuple[str, ...]

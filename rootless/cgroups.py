@@ -1,4 +1,5 @@
-"""A cgroup (version 2) of a container's own, where this user may make one. Without one, containers run all the same.
+"""A cgroup (version 2) of a container's own, where this user may make one. Without one, containers run all
+the same.
 
     <where we are>/pyctr-<name>/monitor      the monitor and its network helper
     <where we are>/pyctr-<name>/container    the container, root of its cgroup namespace
@@ -36,7 +37,9 @@ class Group:
         return True
 
     def oom_kills(self) -> int:
-        """How many processes of the container the kernel has killed for want of memory; 0 when not accounted."""
+        """How many processes of the container the kernel has killed for want of memory; 0 when not
+        accounted.
+        """
         try:
             with open(f"{self.path}/container/memory.events") as file:
                 rows = dict(line.split() for line in file)

@@ -1,7 +1,7 @@
 """JSON text for our own records, on the C parts of `json` alone.
 
-`import json` loads `re` and `enum` (5 to 9 ms of every call's start-up); its scanner and encoder in `_json` do not.
-Where an interpreter lacks `_json`, the library is used.
+`import json` loads `re` and `enum` (5 to 9 ms of every call's start-up); its scanner and encoder in `_json`
+do not. Where an interpreter lacks `_json`, the library is used.
 """
 
 TYPE_CHECKING = False

@@ -1,8 +1,8 @@
 """Mounting into a root file system that somebody hostile has filled.
 
-Nothing here follows a path of the image as a string: every target is opened with openat2(2) below the descriptor of the
-root, sources are detached mounts, and move_mount(2) joins descriptor to descriptor. So a symlink at /dev, /proc or any
-mount point cannot lead set-up out of the root.
+Nothing here follows a path of the image as a string: every target is opened with openat2(2) below the
+descriptor of the root, sources are detached mounts, and move_mount(2) joins descriptor to descriptor. So a
+symlink at /dev, /proc or any mount point cannot lead set-up out of the root.
 """
 
 import errno
@@ -46,7 +46,9 @@ class Root:
         return sys_.openat2(self.fd, path.lstrip("/") or ".", flags, 0, _IN_ROOT)
 
     def open_beneath(self, path: str, flags: int = os.O_PATH) -> int:
-        """Like `open`, but a symlink anywhere on the way is an error (ELOOP), as is leaving the root (EXDEV)."""
+        """Like `open`, but a symlink anywhere on the way is an error (ELOOP), as is leaving the root
+        (EXDEV).
+        """
         resolve = sys_.RESOLVE_BENEATH | sys_.RESOLVE_NO_SYMLINKS
         return sys_.openat2(self.fd, path.lstrip("/") or ".", flags, 0, resolve)
 
@@ -118,7 +120,8 @@ def clone_tree(source: "str | int", *, recursive: bool = True) -> int:
 def set_options(tree: int, options: "tuple[str, ...]") -> None:
     """Applies mount(8) words (ro, nosuid, rslave ...) to a mount and what is below it. Private unless asked.
 
-    A flag that the source carries and that this namespace may not clear stays (EPERM for rw, suid, dev, exec).
+    A flag that the source carries and that this namespace may not clear stays (EPERM for rw, suid, dev,
+    exec).
     """
     setting = clearing = 0
     propagation = sys_.MS_PRIVATE

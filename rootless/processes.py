@@ -35,7 +35,7 @@ def spawn(
 
     Descriptors of this process are close-on-exec (PEP 446), so nothing else is inherited.
     """
-    actions: "list[tuple[object, ...]]" = []
+    actions: list[tuple[object, ...]] = []
     for number, fd in enumerate((stdin, stdout, stderr)):
         if fd >= 0:
             actions.append((os.POSIX_SPAWN_DUP2, fd, number))
@@ -52,7 +52,9 @@ def spawn(
 
 
 def restore_signals() -> None:
-    """Default dispositions and an empty mask, as a program expects to be started (Python ignores SIGPIPE and SIGXFSZ)."""
+    """Default dispositions and an empty mask, as a program expects to be started (Python ignores SIGPIPE and
+    SIGXFSZ).
+    """
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT):
         _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
@@ -69,7 +71,9 @@ def close_all_but(keep: "set[int]") -> None:
 
 
 def kill_children(spared: "set[int]") -> None:
-    """Kills every child of this process, and what it then inherits as a subreaper, but `spared`; until none is left."""
+    """Kills every child of this process, and what it then inherits as a subreaper, but `spared`; until none
+    is left.
+    """
     while True:
         pids = [pid for pid in children() if pid not in spared]
         if not pids:
@@ -86,11 +90,12 @@ def children() -> "list[int]":
 
 
 def execute_from_sealed_copy() -> None:
-    """Starts this program again from a sealed memfd when its interpreter's file could be written by a container.
+    """Starts this program again from a sealed memfd when its interpreter's file could be written by a
+    container.
 
-    A container's ids are the user and its subordinate ids; an interpreter of root's is out of their reach and needs
-    nothing. Otherwise an entrypoint `#!/proc/self/exe` could overwrite the interpreter (CVE-2019-5736). Costs 5 ms and a
-    start of the interpreter, where it is needed.
+    A container's ids are the user and its subordinate ids; an interpreter of root's is out of their reach
+    and needs nothing. Otherwise an entrypoint `#!/proc/self/exe` could overwrite the interpreter
+    (CVE-2019-5736). Costs 5 ms and a start of the interpreter, where it is needed.
     """
     if os.readlink("/proc/self/exe").startswith("/memfd:pyctr") or not _is_exposed("/proc/self/exe"):
         return

@@ -11,7 +11,8 @@ from pyctr.rootless.idmap import IdMaps, IdRange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, NoReturn
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
 _HINT_RANGES = (
     "Ask the administrator for: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
@@ -22,7 +23,9 @@ _HINT_HELPERS = (
 
 
 def is_root() -> bool:
-    """Whether this process may write id maps itself: root of the machine, or of a namespace such as `pyctr unshare`."""
+    """Whether this process may write id maps itself: root of the machine, or of a namespace such as `pyctr
+    unshare`.
+    """
     return os.geteuid() == 0
 
 
@@ -38,7 +41,8 @@ def default_maps() -> IdMaps:
 
 
 def keep_id_maps(uid: int | None = None, gid: int | None = None) -> IdMaps:
-    """Maps in which the user keeps its id (or has `uid` and `gid` inside); all other ids are subordinate ones.
+    """Maps in which the user keeps its id (or has `uid` and `gid` inside); all other ids are subordinate
+    ones.
 
     podman-run(1), --userns=keep-id. Root has nothing to keep: it gets the default maps.
     """
@@ -83,7 +87,9 @@ def _keep(ranges: tuple[IdRange, ...], own: int) -> tuple[IdRange, ...]:
 
 
 def subordinate_ranges(path: str, uid: int) -> list[tuple[int, int]]:
-    """(start, length) of each range of the user in /etc/subuid or /etc/subgid; PyctrError when there is none."""
+    """(start, length) of each range of the user in /etc/subuid or /etc/subgid; PyctrError when there is
+    none.
+    """
     names = [str(uid)]
     try:
         with open(path) as file:
@@ -173,8 +179,8 @@ def make_namespace() -> None:
 def call_mapped(maps: IdMaps, function: "Callable[..., Any]", *args: "Any") -> "Any":
     """The result of `function(*args)`, run as root of a new user and mount namespace with these maps.
 
-    The result must consist of plain values. PyctrError and OSError of the child are raised here again, anything else as
-    PyctrError. The child has umask 0 and dies with this process; no thread may run here.
+    The result must consist of plain values. PyctrError and OSError of the child are raised here again,
+    anything else as PyctrError. The child has umask 0 and dies with this process; no thread may run here.
     """
     answer_read, answer_write = os.pipe2(os.O_CLOEXEC)
     with Mapping() as mapping:
@@ -219,7 +225,9 @@ class Mapping:
         become_root()
 
     def finish(self, child: int, maps: IdMaps) -> None:
-        """In the parent: maps the child once it is in its namespace. A child that failed before is left to its answer."""
+        """In the parent: maps the child once it is in its namespace. A child that failed before is left to
+        its answer.
+        """
         os.close(self._entered[1])
         os.read(self._entered[0], 1)  # end of file: the child has entered, or died
         try:
@@ -241,7 +249,7 @@ def _serve_call(
 ) -> "NoReturn":
     import marshal
 
-    result: "tuple[Any, ...]"
+    result: tuple[Any, ...]
     try:
         mapping.enter()
         syscalls.unshare(syscalls.CLONE_NEWNS)
@@ -276,7 +284,9 @@ def _unpack_answer(answer: bytes, status: int) -> "Any":
 
 
 def enter_mapped(maps: IdMaps) -> None:
-    """Moves this very process into a new user and mount namespace with these maps, as its root. No thread may run."""
+    """Moves this very process into a new user and mount namespace with these maps, as its root. No thread
+    may run.
+    """
     with Mapping() as mapping:
         target = os.getpid()
         mapper = os.fork()

@@ -8,8 +8,9 @@ A subclass of `Value` declares its fields as annotations, with defaults as class
         options: tuple[str, ...] = ()
 
 Values go to JSON with `to_json` (plain dicts and lists) and come back with `from_json`, which follows the
-annotations (nested values, `tuple[X, ...]`, `dict[str, X]`, `X | None`) and ignores keys that it does not know.
-Modules that declare values must not use `from __future__ import annotations`: the annotations are read.
+annotations (nested values, `tuple[X, ...]`, `dict[str, X]`, `X | None`) and ignores keys that it does not
+know. Modules that declare values must not use `from __future__ import annotations`: the annotations are
+read.
 """
 
 TYPE_CHECKING = False
@@ -77,7 +78,9 @@ class Value:
         """The value that `to_json` described. Raises TypeError or ValueError when `data` has another shape."""
         if type(data) is not dict:
             raise TypeError(f"{cls.__name__} is not an object")
-        return cls(**{name: _typed(kind, data[name], name) for name, kind in cls.fields().items() if name in data})
+        return cls(
+            **{name: _typed(kind, data[name], name) for name, kind in cls.fields().items() if name in data}
+        )
 
 
 def _plain(value: "Any") -> "Any":

@@ -87,7 +87,7 @@ class RawTerminal:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._saved: "list[object] | None" = None
+        self._saved: list[object] | None = None
 
     def __enter__(self) -> "RawTerminal":
         if self._fd >= 0:

@@ -1,7 +1,8 @@
-"""Copies of the image's content: into a fresh named volume (docker and podman do so), into a tmpfs (`tmpcopyup`).
+"""Copies of the image's content: into a fresh named volume (docker and podman do so), into a tmpfs
+(`tmpcopyup`).
 
-Runs in init before the pivot, as root of the container's user namespace. The source is the image's: nothing is followed
-(descriptors and O_NOFOLLOW), special files are left out.
+Runs in init before the pivot, as root of the container's user namespace. The source is the image's: nothing
+is followed (descriptors and O_NOFOLLOW), special files are left out.
 """
 
 import os
@@ -11,7 +12,7 @@ from pyctr.storage import volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable
+    from collections.abc import Callable
 
     from pyctr.storage.paths import Store
 
@@ -22,7 +23,8 @@ _BLOCK = 1 << 24  # bytes
 def fill_volume(store: "Store", name: str, root: Root, target: str) -> None:
     """Copies the folder `target` of the image into a volume that is empty and was never filled.
 
-    SIGKILL in between leaves a volume without the mark and not empty: it stays as it is, as a user's data would.
+    SIGKILL in between leaves a volume without the mark and not empty: it stays as it is, as a user's data
+    would.
     """
     with volumes.lock(store, name):
         if volumes.read(store, name).copied:
@@ -37,7 +39,9 @@ def fill_volume(store: "Store", name: str, root: Root, target: str) -> None:
 
 
 def copy_folder(root: Root, path: str, target: int) -> None:
-    """Copies what is in a folder of the image, and the folder's own owner and mode, into the folder `target` (a descriptor)."""
+    """Copies what is in a folder of the image, and the folder's own owner and mode, into the folder `target`
+    (a descriptor).
+    """
     try:
         source = root.open(path, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):

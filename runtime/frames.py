@@ -1,8 +1,8 @@
 """The attach stream between a client and a monitor (or the parent of an exec session): versioned frames.
 
-A frame is one byte of type, four bytes of length (big endian) and the payload. The client says HELLO with the highest
-version that it speaks, the server answers with the one to use; a newer client speaks every older version.
-Unknown frame types are skipped, so a version may add types without breaking an older peer.
+A frame is one byte of type, four bytes of length (big endian) and the payload. The client says HELLO with
+the highest version that it speaks, the server answers with the one to use; a newer client speaks every older
+version. Unknown frame types are skipped, so a version may add types without breaking an older peer.
 """
 
 VERSION = 1

@@ -10,7 +10,6 @@ import os
 
 from pyctr.rootless import processes, syscalls, userns
 from pyctr.rootless.errors import PyctrError
-
 from pyctr.runtime.messages import Born, Channel, Entered, Failed, Go, Mapped, Prepare, Prepared
 from pyctr.runtime.spec import Namespace
 
@@ -18,7 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from pyctr.rootless.mounts import Root
     from pyctr.runtime.rootfs import Scene
     from pyctr.runtime.spec import Spec
 

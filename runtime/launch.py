@@ -1,7 +1,8 @@
 """The parent side of a start: forks the monitor early, then tells it which container to start.
 
-launch = fork_monitor(namespaces, maps)     before anything heavy is loaded: the monitor stays small
-...                                         read the image, write the record, while namespaces are made
+launch = fork_monitor()                     before anything heavy is loaded: the monitor stays small
+launch.begin(namespaces, maps)              the monitor makes the namespaces, on the other core
+...                                         read the image, write the record
 pid = launch.start(messages.Launch(...))    or launch.abort()
 """
 
@@ -16,10 +17,6 @@ from pyctr.runtime import messages
 from pyctr.runtime.messages import Channel
 from pyctr.runtime.spec import Namespace
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 
 class Launch:
     """A monitor that waits for its container. `stream` carries attach frames once it runs."""
@@ -28,6 +25,13 @@ class Launch:
         self.monitor = monitor
         self.control = control
         self.stream = stream
+
+    def begin(self, namespaces: tuple[Namespace, ...], maps: IdMaps) -> None:
+        """Lets the monitor make the namespaces. What fails there is told by `start`."""
+        try:
+            self.control.send(messages.Begin(namespaces, maps))
+        except BrokenPipeError:
+            pass
 
     def start(self, request: messages.Launch) -> int:
         """Starts the container and returns its pid once its command is executed.
@@ -49,10 +53,11 @@ class Launch:
         self.stream.close()
 
 
-def fork_monitor(namespaces: tuple[Namespace, ...], maps: IdMaps) -> Launch:
-    """Forks the monitor, which starts to make the namespaces at once.
+def fork_monitor() -> Launch:
+    """Forks the monitor, which loads what it needs and waits for `begin`.
 
-    All signals are blocked over the fork, so that none ends the child half-made; this process gets its mask back.
+    All signals are blocked over the fork, so that none ends the child half-made; this process gets its mask
+    back.
     """
     ours, theirs = messages.channel_pair()
     kind = _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC
@@ -63,7 +68,7 @@ def fork_monitor(namespaces: tuple[Namespace, ...], maps: IdMaps) -> Launch:
         if not child:
             from pyctr.runtime import monitor
 
-            monitor.run(theirs, their_stream, namespaces, maps)
+            monitor.run(theirs, their_stream)
     finally:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
     theirs.close()

@@ -9,8 +9,8 @@ from pyctr.runtime import logs
 class LogFile:
     """Appends chunks to a log file. With an empty path nothing is written.
 
-    A file that would outgrow `max_size` bytes becomes `<path>.1`, replacing an older one. A full disk loses log lines, never
-    the container.
+    A file that would outgrow `max_size` bytes becomes `<path>.1`, replacing an older one. A full disk loses
+    log lines, never the container.
     """
 
     def __init__(self, path: str, max_size: int) -> None:

@@ -1,18 +1,21 @@
 """What launch, monitor and init tell each other, as typed values. docs/internals.md draws the talk.
 
-launch  -> monitor   Launch                        start this container
+launch  -> monitor   Begin                         make these namespaces
+launch  -> monitor   Launch                        start this container in them
 monitor -> launch    Started, Failed
 init    -> monitor   Entered, Born, Prepared, Failed; end of file when the command has been executed
 monitor -> init      Mapped, Prepare, Go; end of file when the monitor has died
 """
 
 import _socket
-import array
+from sys import byteorder
 
 from pyctr.net.model import Helper
 from pyctr.rootless import jsontext
 from pyctr.rootless.errors import PyctrError
+from pyctr.rootless.idmap import IdMaps
 from pyctr.rootless.values import Value
+from pyctr.runtime.spec import Namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +25,13 @@ if TYPE_CHECKING:
 
 _LIMIT = 128 << 10  # bytes of one message
 _SOL_SOCKET, _SCM_RIGHTS = 1, 1
+
+
+class Begin(Value):
+    """Make the namespaces that are coming to be the container's, with these id maps."""
+
+    namespaces: tuple[Namespace, ...]
+    maps: IdMaps
 
 
 class Launch(Value):
@@ -91,7 +101,8 @@ class Go(Value):
 
 
 _KINDS: "dict[str, type[Value]]" = {
-    kind.__name__: kind for kind in (Launch, Started, Failed, Entered, Mapped, Born, Prepare, Prepared, Go)
+    kind.__name__: kind
+    for kind in (Begin, Launch, Started, Failed, Entered, Mapped, Born, Prepare, Prepared, Go)
 }
 
 
@@ -110,8 +121,8 @@ class Channel:
     def send(self, message: Value, fds: "tuple[int, ...]" = ()) -> None:
         """Sends a message; BrokenPipeError when the other end is gone."""
         data = jsontext.dumps([type(message).__name__, message.to_json()]).encode()
-        rights = [(_SOL_SOCKET, _SCM_RIGHTS, array.array("i", fds))] if fds else []
-        self.sock.sendmsg([data], rights, _socket.MSG_NOSIGNAL)
+        rights = [(_SOL_SOCKET, _SCM_RIGHTS, b"".join([fd.to_bytes(4, byteorder) for fd in fds]))]
+        self.sock.sendmsg([data], rights if fds else [], _socket.MSG_NOSIGNAL)
 
     def receive(self) -> "tuple[Value | None, list[int]]":
         """The next message and its descriptors; (None, []) at the end of file."""
@@ -119,16 +130,20 @@ class Channel:
             data, rights, _flags, _ = self.sock.recvmsg(_LIMIT, 256, _socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
             return None, []
-        fds = array.array("i")
-        for _level, _kind, payload in rights:
-            fds.frombytes(payload)
+        fds = [
+            int.from_bytes(payload[start : start + 4], byteorder)
+            for _level, _kind, payload in rights
+            for start in range(0, len(payload), 4)
+        ]
         if not data:
             return None, []
         name, fields = jsontext.loads(data.decode())
-        return _KINDS[name].from_json(fields), list(fds)
+        return _KINDS[name].from_json(fields), fds
 
     def expect(self, kind: "type[V]") -> "V":
-        """The next message, which must be of `kind`; a Failed is raised; EOFError when the other end is gone."""
+        """The next message, which must be of `kind`; a Failed is raised; EOFError when the other end is
+        gone.
+        """
         message, _fds = self.receive()
         if isinstance(message, kind):
             return message

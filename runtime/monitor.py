@@ -1,9 +1,9 @@
 """The monitor: one small process per running container. Its parent while it runs, its witness when it ends.
 
-It is forked early from the command (so that little is loaded: memory), starts the container as its own child, then
-pumps its streams, writes its log, serves attach clients, and records how it ended. It needs no module that is not
-loaded by then, so an upgrade of pyctr does not touch running containers. What needs more (cleanup of a --rm container that
-no command claims) it starts as a new pyctr.
+It is forked early from the command (so that little is loaded: memory), starts the container as its own
+child, then pumps its streams, writes its log, serves attach clients, and records how it ended. It needs no
+module that is not loaded by then, so an upgrade of pyctr does not touch running containers. What needs more
+(cleanup of a --rm container that no command claims) it starts as a new pyctr.
 
 All signals stay blocked; those of interest arrive through a signalfd.
 """
@@ -16,9 +16,9 @@ import time
 
 from pyctr.rootless import cgroups, processes, syscalls, userns
 from pyctr.rootless.errors import PyctrError
-from pyctr.rootless.idmap import IdMaps
 from pyctr.runtime import init, messages, state
 from pyctr.runtime.messages import (
+    Begin,
     Born,
     Channel,
     Entered,
@@ -30,7 +30,7 @@ from pyctr.runtime.messages import (
     Prepared,
     Started,
 )
-from pyctr.runtime.spec import SPEC_VERSION, Namespace, Spec
+from pyctr.runtime.spec import SPEC_VERSION, Spec
 from pyctr.runtime.state import ExitRecord, State
 from pyctr.runtime.streams import Pipes, Streams, open_log
 from pyctr.storage import paths, records
@@ -46,13 +46,11 @@ if TYPE_CHECKING:
 _STARTABLE = ("created", "exited")
 
 
-def run(
-    control: Channel, stream: "_socket.socket", namespaces: tuple[Namespace, ...], maps: IdMaps
-) -> "NoReturn":
+def run(control: Channel, stream: "_socket.socket") -> "NoReturn":
     """The whole life of a monitor, in a forked child with all signals blocked."""
     code = 1
     try:
-        Monitor(control, stream, namespaces).live(maps)
+        Monitor(control, stream).live()
         code = 0
     except (EOFError, BrokenPipeError):
         pass  # the command gave up before the container ran
@@ -65,12 +63,9 @@ def run(
 class Monitor:
     """See the module's text."""
 
-    def __init__(
-        self, control: Channel, stream: "_socket.socket", namespaces: tuple[Namespace, ...]
-    ) -> None:
+    def __init__(self, control: Channel, stream: "_socket.socket") -> None:
         self.control = control
         self.stream = stream
-        self.namespaces = namespaces
         self.store = paths.Store(root="", runroot="")
         self.spec: Spec
         self.launch: Launch
@@ -82,10 +77,10 @@ class Monitor:
         self.cgroup: cgroups.Group | None = None
         self.signals = -1
 
-    def live(self, maps: IdMaps) -> None:
+    def live(self) -> None:
         self._enter_background()
         pipes = Pipes()
-        channel = self._make_container_process(pipes, maps)
+        channel = self._make_container_process(pipes, self.control.expect(Begin))
         try:
             streams = self._start(channel, pipes)
         except BaseException as error:
@@ -98,23 +93,25 @@ class Monitor:
     # Before the command runs.
 
     def _enter_background(self) -> None:
-        """A session of its own, parent of every orphan of the container, no descriptor but the command's two sockets."""
+        """A session of its own, parent of every orphan of the container, no descriptor but the command's two
+        sockets.
+        """
         processes.close_all_but({self.control.fileno(), self.stream.fileno()})
         os.setsid()
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         os.chdir("/")
         self.signals = syscalls.signalfd({_signal.SIGCHLD, _signal.SIGUSR1, _signal.SIGTERM})
 
-    def _make_container_process(self, pipes: Pipes, maps: IdMaps) -> Channel:
+    def _make_container_process(self, pipes: Pipes, begin: Begin) -> Channel:
         ours, theirs = messages.channel_pair()
         child = os.fork()
         if not child:
-            init.serve(theirs, pipes.container_ends(), self.namespaces)
+            init.serve(theirs, pipes.container_ends(), begin.namespaces)
         theirs.close()
         pipes.close_container_ends()
         self.child = child
         ours.expect(Entered)
-        userns.map_process(child, maps)
+        userns.map_process(child, begin.maps)
         self.cgroup = cgroups.make(str(os.getpid()))
         if self.cgroup is not None:
             self.cgroup.add_container(child)
@@ -189,7 +186,9 @@ class Monitor:
         channel.close()
 
     def _start_helper(self) -> int:
-        """Starts the network helper; returns the descriptor to wait on, -1 when there is nothing to wait for."""
+        """Starts the network helper; returns the descriptor to wait on, -1 when there is nothing to wait
+        for.
+        """
         helper = self.launch.helper
         if helper is None:
             return -1
@@ -274,8 +273,10 @@ class Monitor:
     # When it has ended.
 
     def _finish(self, streams: Streams) -> None:
-        """Order: exit record, state, then the clients' news, and removal last. A SIGKILL in between leaves a record that
-        says running beside an exit record or none; the next call sees that no process matches and repairs it."""
+        """Order: exit record, state, then the clients' news, and removal last. A SIGKILL in between leaves a
+        record that says running beside an exit record or none; the next call sees that no process matches
+        and repairs it.
+        """
         streams.drain()
         ended = self._exit_record()
         self._kill_leftovers()
@@ -302,7 +303,9 @@ class Monitor:
             self._spawn_cleanup()
 
     def _latest_state(self) -> State:
-        """The state with what others noted in it (that a user stopped the container); ours when it is unreadable."""
+        """The state with what others noted in it (that a user stopped the container); ours when it is
+        unreadable.
+        """
         try:
             return state.read_state(self.store.container(self.spec.id))
         except (OSError, PyctrError):

@@ -12,10 +12,11 @@ _TIMEOUT = 10_000  # milliseconds until a helper must have said that it is ready
 
 
 def start(helper: Helper, pid: int, log: str) -> tuple[int, int]:
-    """Starts the helper for the namespaces of `pid`; its own pid, and the descriptor that tells readiness (-1: none).
+    """Starts the helper for the namespaces of `pid`; its own pid, and the descriptor that tells readiness
+    (-1: none).
 
-    The helper dies with the monitor, has default signals (pasta of Debian 12 fails when SIGPIPE is ignored) and writes its
-    messages to the file `log`.
+    The helper dies with the monitor, has default signals (pasta of Debian 12 fails when SIGPIPE is ignored)
+    and writes its messages to the file `log`.
     """
     ready_read, ready_write = os.pipe2(os.O_CLOEXEC) if helper.ready == "fd" else (-1, -1)
     argv = [word.replace("{pid}", str(pid)).replace("{ready_fd}", str(ready_write)) for word in helper.argv]

@@ -1,6 +1,7 @@
 """From set-up process to the container's program: what init and an exec session have in common.
 
-Runs inside the container's namespaces and root. Nothing is imported from here on: the interpreter's files are out of reach.
+Runs inside the container's namespaces and root. Nothing is imported from here on: the interpreter's files
+are out of reach.
 """
 
 import errno
@@ -90,7 +91,9 @@ class Program:
             ) from None
 
     def _make_working_directory(self) -> int:
-        """The folder, made when the image lacks it. Resolved inside the root, without magic links (CVE-2024-21626)."""
+        """The folder, made when the image lacks it. Resolved inside the root, without magic links
+        (CVE-2024-21626).
+        """
         cwd = self.process.cwd or "/"
         try:
             return self.root.make_folder(cwd)
@@ -143,7 +146,8 @@ def _set_limit(limit: Limit) -> None:
 
 
 def load_filters(process: Process) -> "tuple[bytes, ...]":
-    """Joins a session keyring of the container's own and reads the seccomp programs, while the host's files are in reach.
+    """Joins a session keyring of the container's own and reads the seccomp programs, while the host's files
+    are in reach.
 
     Without a keyring of its own the container would see the user's: then it is denied the keyring calls.
     """

@@ -1,8 +1,9 @@
 """The root file system of a container as a list of steps, and what each step does.
 
-`plan` is pure: it makes a list of frozen steps from a Spec, which `--log-level debug` prints and unit tests compare.
-Each step has `apply(scene)` and `describe()`. All run in init, as root of the container's user namespace, in its new
-mount, pid, network, ipc and uts namespaces, before pivot_root except where a step says otherwise.
+`plan` is pure: it makes a list of frozen steps from a Spec, which `--log-level debug` prints and unit tests
+compare. Each step has `apply(scene)` and `describe()`. All run in init, as root of the container's user
+namespace, in its new mount, pid, network, ipc and uts namespaces, before pivot_root except where a step says
+otherwise.
 """
 
 import os
@@ -72,9 +73,11 @@ class MountRoot(Step):
 
 
 class MountNew(Step):
-    """A new instance of a kernel file system, or the host's where that belongs to a namespace that is shared.
+    """A new instance of a kernel file system, or the host's where that belongs to a namespace that is
+    shared.
 
-    The image must not have a link at the mount point: masks would then look for the kernel's files in the wrong place.
+    The image must not have a link at the mount point: masks would then look for the kernel's files in the
+    wrong place.
     """
 
     fstype: str
@@ -221,8 +224,8 @@ class Pivot(Step):
 class Mask(Step):
     """Hides a path of /proc or /sys: an empty read-only folder or /dev/null over it. After the pivot.
 
-    The device comes from the descriptor of our own /dev, verified when it was made, never from a path of the image
-    (CVE-2025-31133).
+    The device comes from the descriptor of our own /dev, verified when it was made, never from a path of the
+    image (CVE-2025-31133).
     """
 
     target: str
@@ -260,7 +263,7 @@ class Freeze(Step):
 
 def plan(store: paths.Store, spec: Spec) -> "list[Step]":
     """Every step of a container's root file system, in order."""
-    steps: "list[Step]" = [MountRoot(), MakeDev()]
+    steps: list[Step] = [MountRoot(), MakeDev()]
     for mount in _in_depth_order(spec):
         steps += _steps_of(store, mount)
     steps += [
@@ -276,7 +279,9 @@ def plan(store: paths.Store, spec: Spec) -> "list[Step]":
 
 
 def _in_depth_order(spec: Spec) -> "list[Mount]":
-    """Kernel file systems first as listed, then the others with parents before children (a stable sort by depth)."""
+    """Kernel file systems first as listed, then the others with parents before children (a stable sort by
+    depth).
+    """
     kernel = [m for m in spec.mounts if m.kind in _KERNEL]
     others = [m for m in spec.mounts if m.kind not in _KERNEL]
     return kernel + sorted(others, key=lambda m: m.target.rstrip("/").count("/"))
@@ -299,7 +304,7 @@ def _steps_of(store: paths.Store, mount: Mount) -> "list[Step]":
         return [Tmpfs(mount.target, mount.options)]
     if mount.kind == "volume":
         source = f"{store.volume(mount.source)}/{paths.VOLUME_DATA}"
-        copy: "list[Step]" = [] if "nocopy" in mount.options else [CopyUp(mount.source, mount.target)]
+        copy: list[Step] = [] if "nocopy" in mount.options else [CopyUp(mount.source, mount.target)]
         return [*copy, Bind(source, mount.target, mount.options)]
     if mount.kind == "bind":
         return [Bind(mount.source, mount.target, mount.options)]
@@ -307,7 +312,9 @@ def _steps_of(store: paths.Store, mount: Mount) -> "list[Step]":
 
 
 class MountCgroup(Step):
-    """/sys/fs/cgroup, where this machine has version 2 and lets us; a container without it lacks nothing else."""
+    """/sys/fs/cgroup, where this machine has version 2 and lets us; a container without it lacks nothing
+    else.
+    """
 
     target: str
     options: tuple[str, ...] = ()

@@ -5,8 +5,8 @@
         joiner           not dumpable; enters the namespaces of the container, forks, ends
           program        in the container's pid namespace; executes the command
 
-A killed command line leaves the session running. The joiner sets PR_SET_DUMPABLE 0 before setns(2): until execve no
-process of the container can look into it (/proc/PID/exe, fd, mem; CVE-2019-5736, CVE-2016-9962).
+A killed command line leaves the session running. The joiner sets PR_SET_DUMPABLE 0 before setns(2): until
+execve no process of the container can look into it (/proc/PID/exe, fd, mem; CVE-2019-5736, CVE-2016-9962).
 """
 
 import _signal
@@ -296,7 +296,9 @@ def _run_program(
 
 
 def _open_terminal(root: Root, join: Join, streams: "tuple[int, int, int]") -> int:
-    """A terminal in the container's devpts. What is mounted at /dev/pts must be one, not what a process put there."""
+    """A terminal in the container's devpts. What is mounted at /dev/pts must be one, not what a process put
+    there.
+    """
     devpts = root.open("/dev/pts", os.O_RDONLY | os.O_DIRECTORY)
     if (
         os.fstat(devpts).st_ino != _DEVPTS_MAGIC_INODE

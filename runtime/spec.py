@@ -1,7 +1,7 @@
 """What a container is: values fixed at creation (`Spec`), values that may change (`Settings`).
 
-`Spec` is written once as spec.json when a container is made; the launch, the monitor and init read it from there.
-The shapes follow the OCI runtime specification where it has a word for a thing.
+`Spec` is written once as spec.json when a container is made; the launch, the monitor and init read it from
+there. The shapes follow the OCI runtime specification where it has a word for a thing.
 """
 
 from pyctr.net.model import Network
@@ -17,7 +17,8 @@ NAMESPACE_KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 class Namespace(Value):
     """Which namespace of one kind a container lives in.
 
-    `mode` is new, host, container (of the container whose id is `target`) or path (`target` is a namespace file).
+    `mode` is new, host, container (of the container whose id is `target`) or path (`target` is a namespace
+    file).
     """
 
     kind: str
@@ -28,10 +29,11 @@ class Namespace(Value):
 class Mount(Value):
     """One mount inside the container, made in list order.
 
-    `kind`: bind (`source` is a host path), volume (`source` is the name of a named volume), tmpfs, devpts, mqueue, proc, sysfs.
-    `target` is an absolute path inside the container, resolved without leaving the root file system.
-    `options` are mount(8) words: ro, rw, nosuid, nodev, noexec, rbind, bind, rprivate, rslave, rshared, ...; for tmpfs also
-    size=, mode=, uid=, gid=, tmpcopyup (the content of the image's folder is copied in).
+    `kind`: bind (`source` is a host path), volume (`source` is the name of a named volume), tmpfs, devpts,
+    mqueue, proc, sysfs. `target` is an absolute path inside the container, resolved without leaving the root
+    file system. `options` are mount(8) words: ro, rw, nosuid, nodev, noexec, rbind, bind, rprivate, rslave,
+    rshared, ...; for tmpfs also size=, mode=, uid=, gid=, tmpcopyup (the content of the image's folder is
+    copied in).
     """
 
     kind: str
@@ -68,7 +70,9 @@ class Process(Value):
 
 
 class Rootfs(Value):
-    """The root file system: layers of an image under an upper layer of the container's own, or a folder as it is."""
+    """The root file system: layers of an image under an upper layer of the container's own, or a folder as
+    it is.
+    """
 
     kind: str  # image or path
     driver: str = "overlay"

@@ -6,9 +6,9 @@ state.json is replaced atomically under the container's lock; every change appen
 import os
 import time
 
+from pyctr.rootless import jsontext
 from pyctr.rootless.errors import BrokenRecord
 from pyctr.rootless.values import Value
-from pyctr.rootless import jsontext
 from pyctr.storage import paths, records
 
 STATE_VERSION = 1
@@ -17,7 +17,8 @@ STATE_VERSION = 1
 class ProcessId(Value):
     """A process that cannot be mistaken for another: boot, pid namespace, pid and start time.
 
-    `start` is field 22 of /proc/PID/stat, in clock ticks since boot; `pidns` the inode of the pid namespace in which `pid` counts.
+    `start` is field 22 of /proc/PID/stat, in clock ticks since boot; `pidns` the inode of the pid namespace
+    in which `pid` counts.
     """
 
     pid: int
@@ -65,7 +66,9 @@ def pid_namespace() -> int:
 
 
 def start_time(pid: int) -> int:
-    """Start of a process in clock ticks since boot; ProcessLookupError when there is none (a zombie counts as none)."""
+    """Start of a process in clock ticks since boot; ProcessLookupError when there is none (a zombie counts
+    as none).
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
@@ -82,7 +85,9 @@ def identify(pid: int) -> ProcessId:
 
 
 def is_alive(process: ProcessId | None) -> bool | None:
-    """Whether the process lives; None when it cannot be told (it counts in another pid namespace of this boot)."""
+    """Whether the process lives; None when it cannot be told (it counts in another pid namespace of this
+    boot).
+    """
     if process is None or process.boot != boot_id():
         return False
     if process.pidns != pid_namespace():

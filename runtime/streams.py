@@ -3,8 +3,9 @@
     container's stdout, stderr (or terminal)  ->  log file, every client
     every client's STDIN frames               ->  container's stdin (or terminal)
 
-The command that launched the container exerts back-pressure: what it does not read, the container waits with, so nothing
-of `pyctr run ... | less` is lost. A client that attached later is dropped when it is a megabyte behind.
+The command that launched the container exerts back-pressure: what it does not read, the container waits
+with, so nothing of `pyctr run ... | less` is lost. A client that attached later is dropped when it is a
+megabyte behind.
 """
 
 import _socket
@@ -50,6 +51,7 @@ class Client:
     def __init__(self, sock: "_socket.socket", *, launching: bool) -> None:
         self.sock = sock
         self.launching = launching
+        self.sized = False  # whether it has told its size
         self.reader = frames.Reader()
         self.pending = bytearray()
 
@@ -75,10 +77,10 @@ class Streams:
         self._stdin_buffer = bytearray()
         self._stdin_ended = False
         self._stdin_open = stdin_open
-        self._clients: "dict[int, Client]" = {}
-        self._listener: "_socket.socket | None" = None
+        self._clients: dict[int, Client] = {}
+        self._listener: _socket.socket | None = None
         self._signals_fd = -1
-        self._signals_asked: "list[int]" = []
+        self._signals_asked: list[int] = []
         if not stdin_open:
             self._close_stdin()
 
@@ -143,7 +145,9 @@ class Streams:
     # One turn.
 
     def pump(self) -> bool:
-        """Waits for something and handles it; True when the signal descriptor is readable or a signal was asked for."""
+        """Waits for something and handles it; True when the signal descriptor is readable or a signal was
+        asked for.
+        """
         poll = select.poll()
         poll.register(self._signals_fd, select.POLLIN)
         self._register(poll)
@@ -267,9 +271,16 @@ class Streams:
             self._stdin_ended = True
             self._write_stdin()
         elif kind == frames.RESIZE and self._terminal >= 0 and len(payload) == 4:
-            terminal.set_size(self._terminal, *frames.unpack_resize(payload))
+            self._resize(client, *frames.unpack_resize(payload))
         elif kind == frames.SIGNAL and payload and 0 < payload[0] < 65:
             self._signals_asked.append(payload[0])
+
+    def _resize(self, client: Client, rows: int, columns: int) -> None:
+        """A client that has just come gets the screen drawn again: programs do that when the size changes."""
+        if not client.launching and not client.sized:
+            terminal.set_size(self._terminal, rows + 1, columns)
+        client.sized = True
+        terminal.set_size(self._terminal, rows, columns)
 
     def _write_stdin(self) -> None:
         if self._stdin < 0:
@@ -314,7 +325,9 @@ class Streams:
             self._push(client)
 
     def close(self, ended: ExitRecord) -> bool:
-        """Tells every client how it ended, once it has read all. True when the launching command took the news."""
+        """Tells every client how it ended, once it has read all. True when the launching command took the
+        news.
+        """
         self._unlisten()
         frame = frames.pack(frames.EXIT, jsontext.dumps(ended.to_json()).encode())
         claimed = False

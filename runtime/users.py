@@ -1,6 +1,7 @@
 """Users and groups as the image's own /etc/passwd and /etc/group know them.
 
-The files are the image's: they are opened inside its root, must be regular (a FIFO would hang us) and are bounded.
+The files are the image's: they are opened inside its root, must be regular (a FIFO would hang us) and are
+bounded.
 """
 
 import os
@@ -50,7 +51,8 @@ def _number(word: str) -> int | None:
 
 
 def look_up(root: Root, user: str, extra_groups: tuple[str, ...] = ()) -> Identity:
-    """The identity of `user[:group]`, names or numbers (podman-run(1), --user). PyctrError for an unknown name.
+    """The identity of `user[:group]`, names or numbers (podman-run(1), --user). PyctrError for an unknown
+    name.
 
     Supplementary groups are those of /etc/group that list the user, unless a group is given.
     """

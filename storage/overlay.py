@@ -15,10 +15,11 @@ _EMPTY = "empty"  # a lower folder for images without layers
 
 
 def mount(layers: str, lower: tuple[str, ...], folder: str, target: str, *, volatile: bool) -> None:
-    """Mounts the layers `lower` (lowest first) of the folder `layers`, with `folder`/upper and work, at `target`.
+    """Mounts the layers `lower` (lowest first) of the folder `layers`, with `folder`/upper and work, at
+    `target`.
 
-    The option string must fit one page for 127 layers, so mount(2) runs from inside the folder of the layers with their
-    short names. PyctrError names the layer that is missing.
+    The option string must fit one page for 127 layers, so mount(2) runs from inside the folder of the layers
+    with their short names. PyctrError names the layer that is missing.
     """
     names = [f"{name}/{paths.LAYER_DIFF}" for name in reversed(lower)]
     if not names:
@@ -51,5 +52,6 @@ def _explain(error: OSError, layers: str, names: "list[str]") -> PyctrError:
         if not os.path.isdir(f"{layers}/{name}"):
             return PyctrError(f"layer {layers}/{name} is missing", "Pull or load the image again.")
     return PyctrError(
-        f"cannot mount the overlay of {len(names)} layers: {error.strerror}", "Run 'pyctr doctor' to see why."
+        f"cannot mount the overlay of {len(names)} layers: {error.strerror}",
+        "Run 'pyctr doctor' to see why.",
     )

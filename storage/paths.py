@@ -1,7 +1,7 @@
 """The one file that knows the names of files and folders on disk. `docs/internals.md` lists them for people.
 
-A `Store` is the pair of folders that one set of containers and images lives in: `root` survives a reboot, `runroot`
-(sockets, caches) may vanish at any time and nothing is lost.
+A `Store` is the pair of folders that one set of containers and images lives in: `root` survives a reboot,
+`runroot` (sockets, caches) may vanish at any time and nothing is lost.
 """
 
 import os
@@ -14,7 +14,9 @@ TEMPORARY = "tmp."  # prefix of an object that is being built or removed; swept 
 
 
 def check_component(name: str, kind: str) -> str:
-    """`name` when it can be one path component, else PyctrError. The last guard: callers check their own grammar."""
+    """`name` when it can be one path component, else PyctrError. The last guard: callers check their own
+    grammar.
+    """
     if not name or name in (".", "..") or "/" in name or "\0" in name or len(os.fsencode(name)) > 255:
         raise PyctrError(f"{kind} {name!r} cannot be used as a name on disk")
     return name
@@ -38,7 +40,9 @@ class Store(Value):
     runroot: str
 
     def blobs(self) -> str:
-        """blobs/<algorithm>/<hex>: content by digest. The root itself is an OCI image layout (see `oci_index`)."""
+        """blobs/<algorithm>/<hex>: content by digest. The root itself is an OCI image layout (see
+        `oci_index`).
+        """
         return f"{self.root}/blobs"
 
     def oci_layout(self) -> str:
@@ -124,7 +128,9 @@ LOG = "ctr.log"
 HOSTS = "hosts"
 HOSTNAME = "hostname"
 RESOLV_CONF = "resolv.conf"
-EPHEMERAL = "ephemeral"  # mark of a --rm container, made at creation: a sweeper may remove it once it is dead
+EPHEMERAL = (
+    "ephemeral"  # mark of a --rm container, made at creation: a sweeper may remove it once it is dead
+)
 
 # Inside the folder of a running container under runroot.
 ATTACH_SOCKET = "attach"
@@ -144,8 +150,8 @@ VOLUME_DATA = "data"
 def default_store(root: str | None = None, runroot: str | None = None) -> Store:
     """The store of this user: `root` or $XDG_DATA_HOME/pyctr, `runroot` or $XDG_RUNTIME_DIR/pyctr.
 
-    Without XDG_RUNTIME_DIR (su, cron) the runtime folder is /run/user/UID when it exists, else /tmp/pyctr-UID,
-    made with mode 0700 and refused when it belongs to somebody else.
+    Without XDG_RUNTIME_DIR (su, cron) the runtime folder is /run/user/UID when it exists, else
+    /tmp/pyctr-UID, made with mode 0700 and refused when it belongs to somebody else.
     """
     env = os.environ
     uid = os.getuid()

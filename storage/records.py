@@ -1,16 +1,16 @@
 """Records: small JSON files that are replaced atomically, and the locks that protect their objects.
 
-Every record carries `version`. Newer code reads every older version; a record of a newer version, or one that cannot
-be read, raises BrokenRecord and is kept. EIO, EMFILE and EACCES are errors, never absence.
+Every record carries `version`. Newer code reads every older version; a record of a newer version, or one
+that cannot be read, raises BrokenRecord and is kept. EIO, EMFILE and EACCES are errors, never absence.
 """
 
 import errno
 import fcntl
 import os
 
+from pyctr.rootless import jsontext
 from pyctr.rootless.errors import BrokenRecord
 from pyctr.rootless.values import Value
-from pyctr.rootless import jsontext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def write_all(fd: int, data: "bytes | bytearray | memoryview") -> None:
 def write_text(path: str, text: str, *, durable: bool, mode: int = 0o600) -> None:
     """Replaces a file: a temporary beside it, fsync when `durable`, rename, fsync of the folder.
 
-    SIGKILL before the rename leaves the old file and a `.<name>.<pid>` that the next sweep of the object removes.
+    SIGKILL before the rename leaves the old file and a `.<name>.<pid>` that the next sweep of the object
+    removes.
     """
     folder, name = os.path.split(path)
     temporary = f"{folder}/.{name}.{os.getpid()}"
@@ -112,7 +113,9 @@ def sync_folder(path: str) -> None:
 
 
 class Lock:
-    """A held `flock` on a file or folder; a context manager. Close-on-exec, but a forked child must close it."""
+    """A held `flock` on a file or folder; a context manager. Close-on-exec, but a forked child must close
+    it.
+    """
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -131,10 +134,11 @@ class Lock:
 
 
 def lock(path: str, *, shared: bool = False, wait: bool = True) -> Lock:
-    """Locks a folder or file that exists. FileNotFoundError when it is gone (also when it goes while we wait).
+    """Locks a folder or file that exists. FileNotFoundError when it is gone (also when it goes while we
+    wait).
 
-    After the lock is taken the path must still lead to the locked inode, else the object was replaced and the new
-    one is locked. BlockingIOError with `wait=False` when another process holds it.
+    After the lock is taken the path must still lead to the locked inode, else the object was replaced and
+    the new one is locked. BlockingIOError with `wait=False` when another process holds it.
     """
     operation = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
     while True:
