@@ -170,13 +170,12 @@ def _merge(merged: "dict[str, Any]", table: "Any", keys: list[str], path: str) -
 def _checked(before: "Any", value: "Any", kind: "Any", where: str) -> "Any":
     """`value` in the type of its field. An array with {append=true} goes behind what earlier files said."""
     text = str(kind)
-    if type(value) is list and "tuple" in text:
-        appends = [
-            item["append"] for item in value if type(item) is dict and type(item.get("append")) is bool
-        ]
+    if "tuple" not in text:
+        if type(value).__name__ in text:
+            return value
+    elif type(value) is list:
+        appends = [item["append"] for item in value if type(item) is dict and "append" in item]
         words = tuple([item for item in value if type(item) is str])
         if len(words) + len(appends) == len(value):
-            return (*(before or ()), *words) if appends and appends[-1] else words
-    elif type(value).__name__ in text and type(value) in (str, int, bool):
-        return value
+            return (*(before or ()), *words) if appends and appends[-1] is True else words
     raise PyctrError(f"{where} has a value of the wrong type", "containers.conf(5) describes it.")

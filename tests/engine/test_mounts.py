@@ -37,7 +37,7 @@ def bind(target: str) -> Mount:
         (Request(mounts=(bind("/data"),)), ("/data", "/"), ["/data"]),
         (Request(read_only=True), (), ["/run", "/tmp", "/var/tmp"]),
         (Request(read_only=True, read_only_tmpfs=False), (), []),
-        (Request(read_only=True, mounts=(bind("/tmp"),)), (), ["/run", "/var/tmp", "/tmp"]),
+        (Request(read_only=True, mounts=(bind("/tmp"),)), (), ["/run", "/tmp", "/var/tmp"]),
         (Request(init_binary="/bin/init"), (), ["/run/podman-init"]),
     ],
 )
