@@ -35,7 +35,8 @@ def execute(store: "Store", container_id: str, request: ExecRequest) -> "tuple[s
     state = truth.current(store, container_id)
     if state.status != "running":
         raise WrongState(
-            f"can only create exec sessions on running containers: container {container_id[:12]} is {state.status}",
+            "can only create exec sessions on running containers: "
+            f"container {container_id[:12]} is {state.status}",
             f"Start it with 'pyctr start {container_id[:12]}'.",
             exit_code=255 if state.status == "stopping" else 125,
         )

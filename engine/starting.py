@@ -53,7 +53,9 @@ def _window(spec: Spec) -> tuple[int, int]:
 
 
 def _prepare_network(store: "Store", spec: Spec) -> "Helper | None":
-    """Writes the files of /etc that are the container's own; the network helper to start, if it needs one."""
+    """Writes the files of /etc that are the container's own; the network helper to start, if it needs
+    one.
+    """
     folder = store.container(spec.id)
     driver = drivers.by_name(spec.network.driver)
     records.write_text(f"{folder}/{paths.HOSTNAME}", f"{spec.hostname}\n", durable=False, mode=0o644)

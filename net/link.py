@@ -21,7 +21,9 @@ def raise_loopback() -> None:
 
 
 def allow_ping() -> None:
-    """Lets group 0 send ICMP echo without CAP_NET_RAW (podman's default sysctl net.ipv4.ping_group_range)."""
+    """Lets group 0 send ICMP echo without CAP_NET_RAW (podman's default sysctl
+    net.ipv4.ping_group_range).
+    """
     try:
         with open("/proc/sys/net/ipv4/ping_group_range", "w") as file:
             file.write("0 0")

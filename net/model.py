@@ -30,6 +30,24 @@ class Network(Value):
     manage_resolv_conf: bool = True  # --dns none clears it
 
 
+class Address(Value):
+    """Where a container is on its network, as far as it is known before it runs; empty is unknown or none.
+
+    `host` is the address under which the container reaches the host, `dns` those of name servers that the driver offers.
+    """
+
+    interface: str = ""
+    ipv4: str = ""
+    ipv4_prefix: int = 0
+    ipv4_gateway: str = ""
+    ipv6: str = ""
+    ipv6_prefix: int = 0
+    ipv6_gateway: str = ""
+    mac: str = ""
+    host: str = ""
+    dns: tuple[str, ...] = ()
+
+
 class Helper(Value):
     """The process that carries a container's network, as the monitor starts it.
 

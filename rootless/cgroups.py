@@ -58,7 +58,9 @@ class Group:
 
 
 def make(name: str) -> Group | None:
-    """A new pair of cgroups below the one that this process is in, or None where that is not ours to divide."""
+    """A new pair of cgroups below the one that this process is in, or None where that is not ours to
+    divide.
+    """
     parent = own_path()
     if parent is None or not os.access(f"{parent}/cgroup.procs", os.W_OK):
         return None

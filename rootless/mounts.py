@@ -159,7 +159,7 @@ def pivot(root: Root) -> None:
     """Makes `root`, a mount point, the root of this mount namespace and drops the old one."""
     os.fchdir(root.fd)
     sys_.pivot_root(".", ".")
-    # The old root now lies over the new one; its mounts must not be torn down on the host, hence slave first.
+    # The old root now lies over the new one; slave first, so that nothing is torn down on the host.
     sys_.mount(None, ".", None, sys_.MS_REC | sys_.MS_SLAVE)
     sys_.umount2(".", sys_.MNT_DETACH)
     os.chdir("/")

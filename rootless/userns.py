@@ -30,7 +30,9 @@ def is_root() -> bool:
 
 
 def default_maps() -> IdMaps:
-    """The full maps of this user: 0 is the user, from 1 on its subordinate ids. PyctrError when it has none."""
+    """The full maps of this user: 0 is the user, from 1 on its subordinate ids. PyctrError when it has
+    none.
+    """
     if is_root():
         return IdMaps(_own_ranges("/proc/self/uid_map"), _own_ranges("/proc/self/gid_map"))
     uid = os.getuid()

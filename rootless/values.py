@@ -31,7 +31,7 @@ class Value:
         given = self.__dict__
         if len(args) > len(names):
             raise TypeError(f"{type(self).__name__} takes {len(names)} values, not {len(args)}")
-        given.update(zip(names, args))
+        given.update(zip(names, args, strict=False))
         for name, value in kwargs.items():
             if name not in names or name in given:
                 raise TypeError(f"{type(self).__name__} got a wrong or repeated field {name!r}")
@@ -75,7 +75,9 @@ class Value:
 
     @classmethod
     def from_json(cls, data: "dict[str, Any]") -> "Self":
-        """The value that `to_json` described. Raises TypeError or ValueError when `data` has another shape."""
+        """The value that `to_json` described. Raises TypeError or ValueError when `data` has another
+        shape.
+        """
         if type(data) is not dict:
             raise TypeError(f"{cls.__name__} is not an object")
         return cls(
@@ -100,7 +102,7 @@ def _typed(kind: "Any", data: "Any", name: str) -> "Any":
         if args[-1] is Ellipsis:
             return tuple([_typed(args[0], item, name) for item in data])
         if len(args) == len(data):
-            return tuple([_typed(arg, item, name) for arg, item in zip(args, data)])
+            return tuple([_typed(arg, item, name) for arg, item in zip(args, data, strict=True)])
     elif origin is dict and type(data) is dict:
         return {key: _typed(kind.__args__[1], item, name) for key, item in data.items()}
     elif origin is None and hasattr(kind, "__args__"):  # X | None

@@ -83,7 +83,9 @@ class KeyFilter:
 
 
 class RawTerminal:
-    """Puts a terminal into raw mode for a while (cfmakeraw(3)); a context manager. Does nothing for fd -1."""
+    """Puts a terminal into raw mode for a while (cfmakeraw(3)); a context manager. Does nothing for fd
+    -1.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd

@@ -1,6 +1,6 @@
 """The container's side of set-up: from a forked child of the monitor to the container's command.
 
-    child of the monitor    enters a new user namespace, is mapped, makes the other namespaces, forks pid 1, ends
+    child of the monitor    enters a new user namespace, is mapped, makes the others, forks pid 1, ends
       init (pid 1)          mounts, opens the terminal, waits for Go, becomes the user, executes the command
 
 Everything is imported before pivot_root: afterwards the interpreter's files cannot be reached.
@@ -134,7 +134,9 @@ def _init(channel: Channel, streams: "tuple[int, int, int]") -> "NoReturn":
 
 
 def _adjust_oom(spec: "Spec") -> None:
-    """Through a /proc of our own, by descriptor (CVE-2025-52881); lowering needs a privilege that we lack."""
+    """Through a /proc of our own, by descriptor (CVE-2025-52881); lowering needs a privilege that we
+    lack.
+    """
     value = spec.process.oom_score_adj
     if value is not None:
         fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)

@@ -35,7 +35,9 @@ class Begin(Value):
 
 
 class Launch(Value):
-    """Start container `id` of the store; `rows` and `columns` are the size of its terminal when it has one."""
+    """Start container `id` of the store; `rows` and `columns` are the size of its terminal when it has
+    one.
+    """
 
     root: str
     runroot: str

@@ -159,7 +159,9 @@ class Monitor:
         records.make_folder(self.store.container_run(self.spec.id))
 
     def _await(self, channel: Channel, kind: "type[V]") -> "tuple[V, list[int]]":
-        """The container's next message, while the command lives. Failed is raised; so is the end of either."""
+        """The container's next message, while the command lives. Failed is raised; so is the end of
+        either.
+        """
         poll = select.poll()
         poll.register(channel.fileno(), select.POLLIN)
         poll.register(self.control.fileno(), 0)

@@ -87,7 +87,7 @@ class Program:
         except OSError as error:
             raise PyctrError(
                 f"cannot become user {identity.uid}:{identity.gid} in the container: {error.strerror}",
-                "The id is outside of your subordinate ids; a larger range in /etc/subuid and /etc/subgid helps.",
+                "It is not among your subordinate ids; a larger range in /etc/subuid and /etc/subgid helps.",
             ) from None
 
     def _make_working_directory(self) -> int:
@@ -101,7 +101,9 @@ class Program:
             raise _bad_directory(cwd, error) from None
 
     def _enter(self, folder: int) -> None:
-        """Enters the working directory as the user; a descriptor that leads outside of the root is refused."""
+        """Enters the working directory as the user; a descriptor that leads outside of the root is
+        refused.
+        """
         cwd = self.process.cwd or "/"
         try:
             if os.fstat(folder).st_mode & 0o170000 != 0o040000:

@@ -1,7 +1,7 @@
 """Exec sessions: another program inside a running container, with a parent and a record of its own.
 
     pyctr exec
-      session parent     forked, own session, subreaper: owns the session's terminal or pipes, writes its record
+      session parent     forked, own session, subreaper: owns its terminal or pipes and its record
         joiner           not dumpable; enters the namespaces of the container, forks, ends
           program        in the container's pid namespace; executes the command
 
@@ -55,7 +55,9 @@ class Join(Value):
 
 
 class ForkedSession:
-    """A session's parent, as the command line sees it. `stream` carries attach frames once the program runs."""
+    """A session's parent, as the command line sees it. `stream` carries attach frames once the program
+    runs.
+    """
 
     def __init__(self, control: Channel, stream: "_socket.socket") -> None:
         self.control = control

@@ -276,7 +276,9 @@ class Streams:
             self._signals_asked.append(payload[0])
 
     def _resize(self, client: Client, rows: int, columns: int) -> None:
-        """A client that has just come gets the screen drawn again: programs do that when the size changes."""
+        """A client that has just come gets the screen drawn again: programs do that when the size
+        changes.
+        """
         if not client.launching and not client.sized:
             terminal.set_size(self._terminal, rows + 1, columns)
         client.sized = True

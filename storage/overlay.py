@@ -31,7 +31,7 @@ def mount(layers: str, lower: tuple[str, ...], folder: str, target: str, *, vola
         options += ",volatile"
     if len(options) >= os.sysconf("SC_PAGE_SIZE"):
         raise PyctrError(
-            f"{len(names)} layers under {layers} need {len(options)} bytes of mount options, more than a page",
+            f"{len(names)} layers under {layers} need {len(options)} bytes of options, more than a page",
             "Use a shorter --root.",
         )
     os.chdir(layers)

@@ -49,7 +49,9 @@ def read_json(path: str) -> "Any":
 
 
 def read_record(path: str, kind: "type[V]", version: int) -> "V":
-    """The record of `kind` in `path`. FileNotFoundError when absent, BrokenRecord when unreadable or newer."""
+    """The record of `kind` in `path`. FileNotFoundError when absent, BrokenRecord when unreadable or
+    newer.
+    """
     data = read_json(path)
     if type(data) is not dict or type(data.get("version")) is not int:
         raise BrokenRecord(f"{path} has no version")
