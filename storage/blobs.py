@@ -1,8 +1,8 @@
 """Blobs: files named by the hash of their content, written so that a wrong one never gets its name.
 
-With `oci-layout` and `index.json` beside it the folder is an OCI image layout (OCI image-spec, image-layout.md).
-Whoever adds blobs that a record will refer to holds the store lock shared until the record exists, else a sweeper
-takes them for garbage.
+With `oci-layout` and `index.json` beside it the folder is an OCI image layout (image-layout.md of the OCI
+image-spec). Whoever adds blobs that a record will refer to holds the store lock shared until the record
+exists, else a sweeper takes them for garbage.
 """
 
 import fcntl
@@ -23,7 +23,10 @@ MANIFEST_LIMIT = 4 << 20  # bytes of a manifest or config, as registries limit t
 
 
 class Digest(Value):
-    """A content digest (OCI image-spec, descriptor.md): `algorithm` is sha256 or sha512, `hex` in lower case."""
+    """A content digest (OCI image-spec, descriptor.md).
+
+    `algorithm` is sha256 or sha512, `hex` in lower case.
+    """
 
     algorithm: str
     hex: str
@@ -65,7 +68,10 @@ def open_blob(store: paths.Store, digest: str) -> "BinaryIO":
 
 
 def read_blob(store: paths.Store, digest: str, limit: int = MANIFEST_LIMIT) -> bytes:
-    """The content of a small blob, verified again: disks rot. NoSuchObject; PyctrError when it is not what it was."""
+    """The content of a small blob, verified again: disks rot.
+
+    NoSuchObject; PyctrError when it is not what it was.
+    """
     import hashlib
 
     with open_blob(store, digest) as file:
@@ -90,8 +96,9 @@ def writer(
 ) -> "BlobWriter":
     """A context manager to write one blob: it gets its name at the end of the `with`, or is gone.
 
-    `limit` bounds the bytes that are accepted. With `resume` (and a digest) what an earlier, interrupted writer left is
-    kept: `size` says how much is there already, and a failure other than a wrong digest leaves it for the next one.
+    `limit` bounds the bytes that are accepted. With `resume` (and a digest) what an earlier, interrupted
+    writer left is kept: `size` says how much is there already, and a failure other than a wrong digest
+    leaves it for the next one.
     """
     return BlobWriter(store, digest, limit=limit, resume=resume)
 

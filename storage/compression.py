@@ -1,7 +1,7 @@
 """Decompression of layers and archives: gzip, zstd, xz, bzip2 or none, told apart by their first bytes.
 
-Output is bounded step by step, so that a small input cannot make a large buffer. Streams of several members (pigz,
-estargz, zstd:chunked) are read to their end.
+Output is bounded step by step, so that a small input cannot make a large buffer. Streams of several
+members (pigz, estargz, zstd:chunked) are read to their end.
 """
 
 from collections.abc import Callable, Iterator
@@ -112,7 +112,10 @@ def kind_of(start: bytes) -> str:
 
 
 def decompressed(file: BinaryIO) -> Iterator[bytes]:
-    """The content of `file` in chunks of at most CHUNK bytes. BrokenStream when it is damaged or ends too early."""
+    """The content of `file` in chunks of at most CHUNK bytes.
+
+    BrokenStream when it is damaged or ends too early.
+    """
     start = _read(file, 6)
     kind = kind_of(start)
     if not kind:

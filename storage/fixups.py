@@ -1,7 +1,7 @@
 """What a layer takes from the layers below it, once they are complete.
 
-Parents that its tar lacked get owner, mode and time from below; hard links to files that only a lower layer has become
-copies of them. Runs as root of the user namespace, on open folders.
+Parents that its tar lacked get owner, mode and time from below; hard links to files that only a lower
+layer has become copies of them. Runs as root of the user namespace, on open folders.
 """
 
 import errno
@@ -23,7 +23,10 @@ _COPY = 1 << 30
 
 
 def mend(layer: int, below: Sequence[int], pending: Pending) -> None:
-    """Does what is pending in the folder `layer`; `below` are the folders of the lower layers, the next one first."""
+    """Does what is pending in the folder `layer`.
+
+    `below` are the folders of the lower layers, the next one first.
+    """
     copies: dict[bytes, bytes] = {}
     for name, target in pending.links:
         _complete_link(layer, below, name, target, copies.setdefault(target, name))
@@ -34,7 +37,10 @@ def mend(layer: int, below: Sequence[int], pending: Pending) -> None:
 
 
 def find(layers: Iterable[int], path: bytes) -> int | None:
-    """A handle (O_PATH) of what an overlay of these layers, topmost first, has at `path`; None when it has nothing."""
+    """A handle (O_PATH) of what an overlay of these layers, topmost first, has at `path`.
+
+    None when it has nothing.
+    """
     for layer in layers:
         try:
             found = syscalls.openat2(layer, path or b".", _HANDLE, 0, _BELOW)
@@ -52,7 +58,10 @@ def find(layers: Iterable[int], path: bytes) -> int | None:
 
 
 def _hides(layer: int, path: bytes) -> bool:
-    """Whether this layer, which lacks `path`, hides what lower ones have there: by a whiteout, an opaque folder, a file."""
+    """Whether this layer, which lacks `path`, hides what lower ones have there.
+
+    By a whiteout, an opaque folder, a file.
+    """
     parts = path.split(b"/")
     for count in range(1, len(parts)):
         try:
@@ -76,7 +85,7 @@ def _is_opaque(fd: int) -> bool:
 
 def _take_after(layer: int, below: Sequence[int], path: bytes) -> None:
     try:
-        folder = syscalls.openat2(layer, path, _READ_FOLDER, 0, _BELOW)
+        folder = syscalls.openat2(layer, path or b".", _READ_FOLDER, 0, _BELOW)
     except OSError as error:
         if error.errno in _ABSENT:
             return  # a later entry of the tar has replaced it

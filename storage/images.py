@@ -1,8 +1,8 @@
 """Images and their names, as records.
 
-images/<id>.json says what an image is, names/images/<quoted reference> which image a name means. Both are replaced
-atomically; a tag moves by replacing its record. On the path of `run`: what only pull, rmi and prune need lives in
-`pyctr.storage.sweep` and `pyctr.storage.layout`.
+images/<id>.json says what an image is, names/images/<quoted reference> which image a name means. Both
+are replaced atomically; a tag moves by replacing its record. On the path of `run`: what only pull, rmi
+and prune need lives in `pyctr.storage.sweep` and `pyctr.storage.layout`.
 """
 
 import os
@@ -17,7 +17,7 @@ _ID_LENGTH = 64
 
 
 class ImageLayer(Value):
-    """One layer: `digest` of the blob as it came, `diff_id` of its tar, `chain_id` of it and all below; `size` of the blob."""
+    """One layer: `digest` and `size` of its blob, `diff_id` of its tar, `chain_id` of it with all below."""
 
     digest: str
     diff_id: str
@@ -27,7 +27,10 @@ class ImageLayer(Value):
 
 
 class Image(Value):
-    """An image. `config` is the inner "config" object of its OCI config (Env, Cmd, ...), `history` its history entries."""
+    """An image.
+
+    `config` is the inner "config" object of its OCI config (Env, Cmd, ...), `history` its list of entries.
+    """
 
     version: int
     id: str  # 64 hex digits: the sha256 of its config blob
@@ -66,7 +69,7 @@ class Listed(Value):
 
 
 def making(store: paths.Store) -> records.Lock:
-    """The shared store lock, held by whatever makes references to blobs and layers, until the record exists."""
+    """The shared store lock: who makes references to blobs and layers holds it until they are recorded."""
     return records.lock_file(store.store_lock(), shared=True)
 
 
@@ -207,7 +210,10 @@ def names_of(store: paths.Store, image_id: str) -> tuple[str, ...]:
 
 
 def list_images(store: paths.Store) -> list[Listed]:
-    """All images with their names; broken ones, and names of images without a record, carry an error. Takes no lock."""
+    """All images with their names; broken ones, and names of images without a record, carry an error.
+
+    Takes no lock.
+    """
     names: dict[str, list[str]] = {}
     broken = []
     for name in image_names(store):

@@ -1,10 +1,11 @@
 """Unpacking the layers that an image lacks: one user namespace, one worker process a layer.
 
-    ensure_layers           the user: locks tmp.<name>/ of each missing layer, writes records and markers, renames
-      call_mapped           root of the namespace: starts the workers, then mends the layers from the lowest one up
+    ensure_layers           the user: locks tmp.<name>/ of each missing layer, writes markers, renames
+      call_mapped           root of the namespace: starts the workers, then mends the layers upwards
         worker              one layer: reads its blob, checks its diff id, fills tmp.<name>/diff
 
-A layer that another process unpacks is waited for: its lock goes when it is renamed, or when that process dies.
+A layer that another process unpacks is waited for: its lock goes when it is renamed, or when that
+process dies.
 """
 
 import os
@@ -55,7 +56,10 @@ def _tell(progress: "layers.Progress | None", what: str, claims: Sequence[_Claim
 
 
 def _claim_missing(folder: str, image: Image, held: ExitStack) -> list[_Claim]:
-    """Locks the folders of the missing layers, in the order of their names: two processes never wait for each other."""
+    """Locks the folders of the missing layers, in the order of their names.
+
+    Two processes never wait for each other.
+    """
     named = {layers.layer_name(layer.chain_id): layer for layer in image.layers}
     claims = []
     for name in sorted(named):
@@ -67,7 +71,10 @@ def _claim_missing(folder: str, image: Image, held: ExitStack) -> list[_Claim]:
 
 
 def _claim(folder: str, name: str, layer: ImageLayer) -> records.Lock | None:
-    """The lock of tmp.<name>/, made when missing; None when the layer is complete (another process was faster)."""
+    """The lock of tmp.<name>/, made when missing.
+
+    None when the layer is complete (another process was faster).
+    """
     temporary = f"{folder}/{paths.TEMPORARY}{name}"
     while True:
         records.make_folder(temporary)
@@ -137,7 +144,8 @@ def _jobs(store: paths.Store, folder: str, image: Image, claims: Sequence[_Claim
 def _finish(folder: str, claims: Sequence[_Claim], results: list[tuple[int, int]]) -> None:
     """Everything to disk at once, then the markers, then the names.
 
-    One syncfs for a pull took 0.2 s where an fsync for each file took 2. A marker is never on disk before what it vouches for.
+    One syncfs for a pull took 0.2 s where an fsync for each file took 2. A marker is never on disk
+    before what it vouches for.
     """
     for claim, (size, entries) in zip(claims, results, strict=True):
         layer = claim.layer

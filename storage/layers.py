@@ -1,7 +1,8 @@
 """Layers of images, unpacked: layers/<format>-<map>/<name>/{diff/,layer.json,complete}.
 
-The name is a shortened chain id, since the names of 127 layers must fit one page of mount options; the whole one is in
-the marker and compared. On the path of `run`: what unpacks is in `pyctr.storage.layerbuild`, loaded when it is needed.
+The name is a shortened chain id, since the names of 127 layers must fit one page of mount options; the
+whole one is in the marker and compared. On the path of `run`: what unpacks is in
+`pyctr.storage.layerbuild`, loaded when it is needed.
 """
 
 import binascii
@@ -47,10 +48,11 @@ def layer_name(chain_id: str) -> str:
 def ensure_layers(
     store: paths.Store, image: Image, maps: IdMaps, progress: "Progress | None" = None
 ) -> "tuple[str, tuple[str, ...]]":
-    """Unpacks the layers that are missing; the key and the names of all, lowest first (see `runtime.spec.Rootfs`).
+    """Unpacks the layers that are missing; the key and the names of all, lowest first, as a spec has them.
 
-    The caller holds `images.making` until something refers to them. `progress` is called with "unpacking" or "unpacked" and
-    the layer. PyctrError names the layer; a call that fails or is killed leaves no layer that looks complete.
+    The caller holds `images.making` until something refers to them. `progress` is called with
+    "unpacking" or "unpacked" and the layer. PyctrError names the layer; a call that fails or is killed
+    leaves no layer that looks complete.
     """
     key = layer_key(maps)
     folder = store.layers(key)

@@ -1,6 +1,6 @@
-"""oci-layout and index.json: what makes the store readable as an OCI image layout (OCI image-spec, image-layout.md).
+"""oci-layout and index.json, which make the store readable as an OCI image layout.
 
-Both are derived from the names and images; nothing in pyctr reads them.
+Source: OCI image-spec, image-layout.md. Both are derived from names and images; pyctr never reads them.
 """
 
 import os

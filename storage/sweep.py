@@ -1,8 +1,8 @@
 """Removing images, and what no record refers to any more.
 
-There are no reference counters: under the exclusive store lock the roots (images, names, containers) are read, and
-blobs and layers that none of them needs go. Makers of references hold the lock shared (`images.making`). Where a root
-cannot be read nothing is swept, since nobody knows what it refers to.
+There are no reference counters: under the exclusive store lock the roots (images, names, containers) are
+read, and blobs and layers that none of them needs go. Makers of references hold the lock shared
+(`images.making`). Where a root cannot be read nothing is swept, since nobody knows what it refers to.
 """
 
 import os
@@ -45,8 +45,8 @@ class Roots(Value):
 def remove_image(store: paths.Store, image_id: str, *, ignore_users: bool = False) -> tuple[str, ...]:
     """Removes an image with its names, and blobs and layers that only it needed; the names.
 
-    NoSuchObject. InUse (exit code 2) when containers were made from it, unless told to ignore them: their layers stay. A
-    crash leaves the image, or garbage for the next sweep.
+    NoSuchObject. InUse (exit code 2) when containers were made from it, unless told to ignore them:
+    their layers stay. A crash leaves the image, or garbage for the next sweep.
     """
     with _Sweep(store) as sweep:
         if not os.path.lexists(store.image(image_id)) and not images.names_of(store, image_id):
@@ -78,7 +78,10 @@ def _remove_records(store: paths.Store, image_id: str) -> tuple[str, ...]:
 
 
 def sweep(store: paths.Store) -> Swept:
-    """Removes all blobs and layers that nothing refers to, and what interrupted calls left. Waits for pulls to end."""
+    """Removes all blobs and layers that nothing refers to, and what interrupted calls left.
+
+    Waits for pulls to end.
+    """
     with _Sweep(store) as taken:
         taken.take_garbage()
         taken.take_temporaries()

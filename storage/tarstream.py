@@ -1,8 +1,8 @@
 """Reading a tar as a stream: ustar, PAX and GNU headers, sparse files, in bounded memory.
 
-Python's tarfile reads whole PAX headers into memory and has been led astray by odd ones; it is never used on foreign
-archives. Formats: pax in POSIX.1-2017 (pax, "ustar Interchange Format"), the GNU tar manual, "Basic Tar Format" and
-"Storing Sparse Files".
+Python's tarfile reads whole PAX headers into memory and has been led astray by odd ones; it is never
+used on foreign archives. Formats: pax in POSIX.1-2017 (pax, "ustar Interchange Format"), the GNU tar
+manual, "Basic Tar Format" and "Storing Sparse Files".
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,10 @@ class Sparse(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One member. `kind` is the type flag of its header, b"0" for all regular files; `size` its bytes in the stream."""
+    """One member.
+
+    `kind` is the type flag of its header, b"0" for all regular files; `size` its bytes in the stream.
+    """
 
     name: bytes
     kind: bytes
@@ -104,7 +107,10 @@ class Source:
 
 
 class TarReader:
-    """Iterates over the entries. The data of the current one is in `data()`; what is not read of it is passed over."""
+    """Iterates over the entries.
+
+    The data of the current one is in `data()`; what is not read of it is passed over.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -139,7 +145,7 @@ class TarReader:
         """The entry that starts with this header, or None when only global records follow."""
         records: list[tuple[bytes, bytes]] = []
         long_name = long_link = None
-        while (kind := header[156:157]) in b"xgLK" and kind:
+        while (kind := header[156:157]) in b"xgLK":
             text = self._special(header)
             if kind == b"x":
                 records = pax_records(text)
@@ -233,7 +239,7 @@ def _plain(header: bytes, long_name: bytes | None, long_link: bytes | None) -> E
         name = prefix + b"/" + name
     name = name if long_name is None else long_name
     size = _number(header[124:136], "size")
-    if kind in b"\0 7" and kind:
+    if kind in b"\x007":
         kind = b"5" if name.endswith(b"/") and kind == b"\0" else b"0"
     return Entry(
         name=name,
@@ -294,12 +300,11 @@ def _map_fields(block: bytes) -> list[int]:
 def _check_sum(block: bytes) -> None:
     """The sum of all bytes with its own field blank; old programs summed signed ones."""
     found = sum(block) - sum(block[148:156]) + 8 * 32
-    negative = sum([byte > 127 for byte in block[:148] + block[156:]]) * 256 if max(block) > 127 else 0
     try:
         wanted = _number(block[148:156], "checksum")
     except BrokenStream:
         wanted = -1
-    if wanted not in (found, found - negative):
+    if wanted != found and wanted != found - 256 * sum([byte > 127 for byte in block[:148] + block[156:]]):
         raise BrokenStream("it is not a tar, or a header is damaged (wrong checksum)")
 
 

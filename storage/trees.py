@@ -1,7 +1,7 @@
 """Removal of folders, also of those whose files belong to subordinate ids.
 
-Works on descriptors and never follows a link, so a tree that a container wrote cannot lead it elsewhere. On the path of
-`rm`: no imports beyond the basics.
+Works on descriptors and never follows a link, so a tree that a container wrote cannot lead it elsewhere.
+On the path of `rm`: no imports beyond the basics.
 """
 
 import errno
@@ -19,8 +19,8 @@ _NOT_OURS = (errno.EACCES, errno.EPERM)
 def remove(path: str, maps: "IdMaps | None" = None) -> None:
     """Removes a file or a tree; absence is success.
 
-    First as the user; what belongs to subordinate ids then as root of a user namespace with `maps` (the user's own when
-    not given). OSError names what could not be removed.
+    First as the user; what belongs to subordinate ids then as root of a user namespace with `maps` (the
+    user's own when not given). OSError names what could not be removed.
     """
     try:
         remove_own(path)

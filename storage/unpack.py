@@ -1,8 +1,9 @@
 """Unpacking one layer: a tar stream into a folder, as the lower folder of an overlay.
 
 Runs as root of a user namespace with umask 0. No name in the tar can lead out: parents are opened with
-openat2(RESOLVE_IN_ROOT), in which `..` and links stop at the folder, and the last component is never followed.
-Rules: OCI image-spec, layer.md; the marks are those of the overlay with userxattr (0:0 devices, user.overlay.opaque).
+openat2(RESOLVE_IN_ROOT), in which `..` and links stop at the folder, and the last component is never
+followed. Rules: OCI image-spec, layer.md; the marks are those of the overlay with userxattr (0:0
+devices, user.overlay.opaque).
 """
 
 import errno
@@ -42,7 +43,7 @@ class Limits(Value):
     unpacked: int = 4 << 30  # bytes that any layer may unpack to
     ratio: int = 200  # beyond that, at most so many times its compressed size
 
-    def bytes(self, compressed: int) -> int:
+    def tar_size(self, compressed: int) -> int:
         """Bytes of tar that a blob of `compressed` bytes may hold."""
         return max(self.unpacked, self.ratio * compressed)
 
@@ -51,7 +52,7 @@ DEFAULT_LIMITS = Limits()
 
 
 class Pending(Value):
-    """What a layer needs from the ones below: parents that its tar lacked, and hard links to files that it has not."""
+    """What a layer needs from those below: parents that its tar lacked, targets of hard links."""
 
     parents: tuple[bytes, ...]
     links: tuple[tuple[bytes, bytes], ...]  # (name, target)
@@ -63,7 +64,7 @@ class Unpacker:
 
     def __init__(self, root: int, maps: IdMaps, limits: Limits) -> None:
         self._root = root
-        self._base = os.readlink(f"/proc/self/fd/{root}").encode(errors="surrogateescape")
+        self._base = os.readlink(f"/proc/self/fd/{root}".encode())
         self._maps = maps
         self._limits = limits
         self.entries = 0
@@ -71,6 +72,7 @@ class Unpacker:
         self._owners: set[tuple[int, int]] = set()
         self._times: dict[bytes, int] = {}
         self._implied: dict[bytes, None] = {}
+        self._root_implied = True
         self._links: dict[bytes, bytes] = {}
         self._opaque_root = False
         self._cached = (b"/", -1)  # a folder by the name that led to it; no clean name has a slash in front
@@ -97,11 +99,12 @@ class Unpacker:
             raise PyctrError(f"{shown(entry.name)} cannot be unpacked: {error.strerror}") from None
 
     def finish(self) -> Pending:
-        """Sets the times of folders, which every file in them had changed; what is left to do once the lower is there."""
+        """Sets the times of folders, which their files had changed; what waits for the layers below."""
         self._drop_cached()
         for path, when in self._times.items():
             self._set_time(path, when)
-        return Pending(tuple(self._implied), tuple(self._links.items()), self._opaque_root)
+        implied = (b"",) * self._root_implied + tuple(self._implied)
+        return Pending(implied, tuple(self._links.items()), self._opaque_root)
 
     def _add(self, path: bytes, entry: Entry, reader: TarReader) -> None:
         if not path:
@@ -122,13 +125,17 @@ class Unpacker:
     def _add_root(self, entry: Entry) -> None:
         if entry.kind != b"5":
             raise BrokenStream(f"{shown(entry.name)} would replace the root folder by something else")
+        self._root_implied = False
         fd = os.open(b".", _READ_FOLDER, dir_fd=self._root)
         self._finish_folder(fd, entry)
 
     # Parents.
 
     def _folder(self, path: bytes) -> int:
-        """The folder `path`, made when missing. Entries of one folder follow each other, so the last is kept open."""
+        """The folder `path`, made when missing.
+
+        Entries of one folder follow each other, so the last is kept open.
+        """
         if path != self._cached[0]:
             folder = self._reach(path, 0)
             self._drop_cached()
@@ -141,7 +148,10 @@ class Unpacker:
         self._cached = (b"/", -1)
 
     def _forget_cached(self) -> None:
-        """Something was replaced, so a name may lead elsewhere from now on; the descriptor itself is still in use."""
+        """Something was replaced, so a name may lead elsewhere from now on.
+
+        The descriptor itself is still in use.
+        """
         self._cached = (b"/", self._cached[1])
 
     def _reach(self, path: bytes, links: int) -> int:
@@ -190,7 +200,8 @@ class Unpacker:
         os.mkdir(leaf, 0o755, dir_fd=parent)
         mark_opaque(parent, leaf)
 
-    # Entries. Each is made by a call that fails when the name exists, so that the usual case needs no look before.
+    # Entries. Each is made by a call that fails when the name exists, so that the usual case needs no
+    # look before.
 
     def _clear(self, folder: int, leaf: bytes) -> None:
         """Removes what an earlier entry made under this name."""
@@ -254,7 +265,10 @@ class Unpacker:
         os.utime(leaf, ns=(_clamped(entry.mtime),) * 2, dir_fd=folder, follow_symlinks=False)
 
     def _skip_device(self, folder: int, leaf: bytes, _entry: Entry, _reader: TarReader) -> None:
-        """No ordinary user can make a device, so podman leaves them out too; nor is a 0:0 one taken for a whiteout."""
+        """No ordinary user can make a device, so podman leaves them out too.
+
+        Nor is a 0:0 one taken for a whiteout.
+        """
         if not _is_whiteout(folder, leaf):
             self._clear(folder, leaf)
 
@@ -315,7 +329,10 @@ class Unpacker:
 
 
 def clean(name: bytes) -> bytes:
-    """A name of the tar as components from the root on. BrokenStream when it climbs out or has a zero byte."""
+    """A name of the tar as components from the root on.
+
+    BrokenStream when it climbs out or has a zero byte.
+    """
     if b"\0" in name:
         raise BrokenStream(f"{shown(name)} has a zero byte in its name")
     parts: list[bytes] = []
@@ -368,7 +385,10 @@ def _is_whiteout(folder: int, leaf: bytes) -> bool:
 
 
 def link_within(root: int, target: bytes, folder: int, leaf: bytes) -> None:
-    """A hard link `leaf` in an open folder to the file at `target` of the same layer. FileNotFoundError when it has none."""
+    """A hard link `leaf` in an open folder to the file at `target` of the same layer.
+
+    FileNotFoundError when it has none.
+    """
     above, _, base = target.rpartition(b"/")
     if not base:
         raise OSError(errno.EPERM, "it is a hard link to a folder")
@@ -380,7 +400,10 @@ def link_within(root: int, target: bytes, folder: int, leaf: bytes) -> None:
 
 
 def make_whiteout(folder: int, leaf: bytes) -> None:
-    """Hides a name of the layers below, unless it exists: then, being a folder, it hides what they have in it."""
+    """Hides a name of the layers below, unless it exists.
+
+    Then, being a folder, it hides what they have in it.
+    """
     try:
         os.mknod(leaf, stat.S_IFCHR, 0, dir_fd=folder)
     except FileExistsError:

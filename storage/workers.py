@@ -21,7 +21,10 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Job(Value):
-    """A layer: its folder `diff`, and the `blob` (a path) to unpack there; no blob when it is complete already."""
+    """A layer: its folder `diff`, and the `blob` (a path) to unpack there.
+
+    No blob when it is complete already.
+    """
 
     diff: str
     digest: str
@@ -39,7 +42,7 @@ class Done(Value):
 
 
 def unpack_all(jobs: Sequence[Job], maps: IdMaps, limits: Limits) -> list[tuple[int, int]]:
-    """Unpacks the layers that have a blob, `jobs` being the whole stack from the lowest one on; (size, entries) of each.
+    """Unpacks the layers that have a blob; (size, entries) of each. `jobs` is the whole stack, lowest first.
 
     Runs as root of the user namespace.
     """
@@ -156,7 +159,7 @@ def unpack(job: Job, maps: IdMaps, limits: Limits) -> Done:
     wanted = parse_digest(job.diff_id)
     digest = hashlib.new(wanted.algorithm)
     with open(job.blob, "rb") as blob:
-        source = Source(decompressed(blob), digest, limits.bytes(job.size))
+        source = Source(decompressed(blob), digest, limits.tar_size(job.size))
         unpacker = Unpacker(root, maps, limits)
         reader = TarReader(source)
         for entry in reader:

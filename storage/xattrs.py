@@ -4,7 +4,8 @@ import errno
 import os
 
 OPAQUE = b"user.overlay.opaque"
-# An overlay obeys these: an archive that could set them would hide, redirect or re-own files of other layers.
+# An overlay obeys these: an archive that could set them would hide, redirect or re-own files of other
+# layers.
 _OBEYED = (b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.")
 _KEPT = (b"user.", b"security.capability", b"system.posix_acl_")
 _CAPABILITY = b"security.capability"
@@ -14,12 +15,18 @@ _NOT_SUPPORTED = (errno.ENOTSUP, errno.EPERM, errno.EINVAL)
 
 
 def is_kept(name: bytes) -> bool:
-    """Whether an attribute of a tar is stored. trusted.* and security labels need privileges that no user has."""
+    """Whether an attribute of a tar is stored.
+
+    trusted.* and security labels need privileges that no user has.
+    """
     return name.startswith(_KEPT) and not name.startswith(_OBEYED)
 
 
 def set_xattrs(fd: int, xattrs: dict[bytes, bytes]) -> None:
-    """Sets those that are kept on an open file or folder; what the file system does not support is left out."""
+    """Sets those that are kept on an open file or folder.
+
+    What the file system does not support is left out.
+    """
     for name, value in xattrs.items():
         if is_kept(name) and b"\0" not in name:
             _set(fd, name, value)

@@ -40,7 +40,9 @@ def put_image(
     with images.making(store):
         for tar, diff_id, chain_id in zip(tars, diff_ids, images.chain_ids(diff_ids), strict=True):
             data = compress(tar)
-            rows.append(images.ImageLayer(blobs.put_blob(store, data), diff_id, chain_id, LAYER_TYPE, len(data)))
+            rows.append(
+                images.ImageLayer(blobs.put_blob(store, data), diff_id, chain_id, LAYER_TYPE, len(data))
+            )
         config = blobs.put_blob(store, f'{{"diff_ids":"{" ".join(diff_ids)}","for":"{name}"}}'.encode())
         described = ",".join([f'{{"digest":"{row.digest}"}}' for row in rows])
         manifest = f'{{"config":{{"digest":"{config}"}},"layers":[{described}]}}'
@@ -87,16 +89,17 @@ def merged(store: paths.Store, image: images.Image, maps: IdMaps, folder: str) -
 
 def _look_merged(folder: str, names: tuple[str, ...], scratch: str) -> dict[str, tuple[object, ...]]:
     overlay.mount(folder, names, scratch, f"{scratch}/root", volatile=True)
-    return _walk(f"{scratch}/root")
+    return walk(f"{scratch}/root")
 
 
 def look(folder: str, maps: IdMaps) -> dict[str, Seen]:
     """Everything below `folder` by relative path; "." is the folder itself."""
-    seen = userns.call_mapped(maps, _walk, folder)
+    seen = userns.call_mapped(maps, walk, folder)
     return {name: Seen(*row) for name, row in seen.items()}
 
 
-def _walk(top: str) -> dict[str, tuple[object, ...]]:
+def walk(top: str) -> dict[str, tuple[object, ...]]:
+    """What is below `top`, as this process sees it: the fields of `Seen`."""
     found = {".": _seen(top)}
     for folder, folders, files in os.walk(top):
         for name in folders + files:

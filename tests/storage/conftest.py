@@ -13,7 +13,10 @@ from pyctr.storage.paths import Store
 
 @pytest.fixture
 def disk() -> Iterator[str]:
-    """A folder on a disk, since memory file systems of older kernels lack user xattrs; removed with foreign ids."""
+    """A folder on a disk, since memory file systems of older kernels lack user xattrs.
+
+    Removed with foreign ids.
+    """
     folder = tempfile.mkdtemp(prefix="ps-", dir="/var/tmp")
     yield folder
     trees.remove(folder)

@@ -105,7 +105,10 @@ def test_a_resumed_blob_can_start_again(own_store: Store) -> None:
 
 def test_a_resumed_blob_that_is_wrong_is_dropped(own_store: Store) -> None:
     for _attempt in range(2):
-        with pytest.raises(PyctrError, match="is not what was sent"), blobs.writer(own_store, DIGEST, resume=True) as w:
+        with (
+            pytest.raises(PyctrError, match="is not what was sent"),
+            blobs.writer(own_store, DIGEST, resume=True) as w,
+        ):
             assert w.size == 0
             w.write(b"nonsense")
     assert files(own_store) == []

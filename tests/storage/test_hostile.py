@@ -1,4 +1,7 @@
-"""Archives that were made to do harm: nothing outside of the layer changes, and the message names the entry."""
+"""Archives that were made to do harm.
+
+Nothing outside of the layer changes, and the message names the entry.
+"""
 
 import gzip
 import hashlib
@@ -53,7 +56,9 @@ def test_names_that_climb_out_are_refused(name: str, own_store: Store, maps: IdM
 
 
 @pytest.mark.parametrize("kind", (tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.FIFOTYPE))
-def test_climbing_names_of_every_kind(kind: bytes, own_store: Store, maps: IdMaps, outside: pathlib.Path) -> None:
+def test_climbing_names_of_every_kind(
+    kind: bytes, own_store: Store, maps: IdMaps, outside: pathlib.Path
+) -> None:
     with pytest.raises(PyctrError, match="climbs out"):
         unpack(own_store, maps, Layer().add(climb(outside) + "/new", type=kind, linkname="x").tar())
 
@@ -74,7 +79,13 @@ def test_writing_through_a_link_stays_inside(
 
 
 def test_writing_through_chains_of_links(own_store: Store, maps: IdMaps, outside: pathlib.Path) -> None:
-    layer = Layer().symlink("a", "..").symlink("b", "a/../..").symlink("c", f"b/{climb(outside)}").file("c/secret", "x")
+    layer = (
+        Layer()
+        .symlink("a", "..")
+        .symlink("b", "a/../..")
+        .symlink("c", f"b/{climb(outside)}")
+        .file("c/secret", "x")
+    )
     assert unpack(own_store, maps, layer.tar())[f"{outside}/secret"[1:]].content == b"x"
 
 
@@ -96,14 +107,18 @@ def test_metadata_of_a_folder_does_not_go_through_a_link(
 
 
 @pytest.mark.parametrize("target", ("../secret", "/etc/passwd", "../../../../etc/passwd", "link/secret", ""))
-def test_hard_links_out_are_refused(target: str, own_store: Store, maps: IdMaps, outside: pathlib.Path) -> None:
+def test_hard_links_out_are_refused(
+    target: str, own_store: Store, maps: IdMaps, outside: pathlib.Path
+) -> None:
     layer = Layer().symlink("link", str(outside)).hardlink("stolen", target)
     with pytest.raises(PyctrError, match="climbs out|no layer has the target|a hard link to a folder"):
         unpack(own_store, maps, layer.tar())
     assert is_clean(own_store, maps)
 
 
-def test_a_hard_link_to_a_link_does_not_follow_it(own_store: Store, maps: IdMaps, outside: pathlib.Path) -> None:
+def test_a_hard_link_to_a_link_does_not_follow_it(
+    own_store: Store, maps: IdMaps, outside: pathlib.Path
+) -> None:
     layer = Layer().symlink("link", f"{outside}/secret").hardlink("copy", "link").file("copy", "overwritten")
     seen = unpack(own_store, maps, layer.tar())
     assert (seen["copy"].kind, seen["link"].kind) == ("-", "l")
@@ -125,7 +140,9 @@ def test_whiteouts_of_no_name_are_refused(name: str, own_store: Store, maps: IdM
         unpack(own_store, maps, Layer().file(name).tar())
 
 
-def test_a_whiteout_through_a_link_stays_inside(own_store: Store, maps: IdMaps, outside: pathlib.Path) -> None:
+def test_a_whiteout_through_a_link_stays_inside(
+    own_store: Store, maps: IdMaps, outside: pathlib.Path
+) -> None:
     layer = Layer().symlink("out", str(outside)).whiteout("out/secret").opaque("out")
     seen = unpack(own_store, maps, layer.tar())
     assert seen[f"{outside}/secret"[1:]].kind == "c"
@@ -146,7 +163,9 @@ def test_a_whiteout_through_a_link_stays_inside(own_store: Store, maps: IdMaps, 
 )
 def test_attributes_that_an_overlay_obeys_are_not_stored(name: str, own_store: Store, maps: IdMaps) -> None:
     headers = {f"SCHILY.xattr.{name}": "y", "SCHILY.xattr.user.kept": "k"}
-    seen = unpack(own_store, maps, Layer().folder("d", pax_headers=headers).file("f", pax_headers=headers).tar())
+    seen = unpack(
+        own_store, maps, Layer().folder("d", pax_headers=headers).file("f", pax_headers=headers).tar()
+    )
     assert seen["d"].xattrs == seen["f"].xattrs == {"user.kept": b"k"}
 
 
@@ -161,7 +180,9 @@ def test_a_root_that_is_no_folder_is_refused(own_store: Store, maps: IdMaps, out
 
 
 def test_a_fifo_that_is_then_written_to_does_not_hang(own_store: Store, maps: IdMaps) -> None:
-    layer = Layer().add("pipe", type=tarfile.FIFOTYPE).file("pipe", "data").add("pipe2", type=tarfile.FIFOTYPE)
+    layer = (
+        Layer().add("pipe", type=tarfile.FIFOTYPE).file("pipe", "data").add("pipe2", type=tarfile.FIFOTYPE)
+    )
     seen = unpack(own_store, maps, layer.hardlink("pipe3", "pipe2").folder("pipe3").tar())
     assert (seen["pipe"].content, seen["pipe2"].kind, seen["pipe3"].kind) == (b"data", "p", "d")
 

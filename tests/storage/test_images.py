@@ -30,7 +30,9 @@ def container(store: Store, image: images.Image, maps: IdMaps, name: str = "c1")
 
 
 def test_an_image_comes_back_as_it_was(own_store: Store) -> None:
-    image = put_image(own_store, tar("x"), name=A).replace(history=({"created_by": "tests", "empty_layer": True},))
+    image = put_image(own_store, tar("x"), name=A).replace(
+        history=({"created_by": "tests", "empty_layer": True},)
+    )
     images.put_image(own_store, image)
     assert images.read_image(own_store, image.id) == image == images.find_image(own_store, (A,))
 
@@ -81,7 +83,9 @@ def test_a_broken_image_is_shown_kept_and_never_swept(text: str, own_store: Stor
     with open(own_store.image(image.id), "w", encoding="latin-1") as file:
         file.write(text)
     (row,) = images.list_images(own_store)
-    assert (row.id, row.names, row.image) == (image.id, (A,), None) and own_store.image(image.id) in row.error
+    assert (row.id, row.names, row.image) == (image.id, (A,), None) and own_store.image(
+        image.id
+    ) in row.error
     with pytest.raises(BrokenRecord):
         images.find_image(own_store, (A,))
     swept = sweep.sweep(own_store)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pyctr.rootless import syscalls, userns
 from pyctr.rootless.errors import NoSuchObject, PyctrError
 from pyctr.rootless.idmap import IdMaps
 from pyctr.storage import images, layers, paths, records
@@ -67,18 +68,28 @@ def test_parents_that_the_tar_lacks_are_those_of_the_layer_below(own_store: Stor
     lower.folder("a/b", 0o700, uid=7, mtime=1000)
     middle = Layer().file("unrelated")
     seen = unpack(own_store, maps, lower.tar(), middle.tar(), Layer().file("a/b/c/d").tar())
-    assert (seen["a"].mode, seen["a"].uid, seen["a"].gid, seen["a"].xattrs) == (0o750, 5, 6, {"user.k": b"v"})
+    assert (seen["a"].mode, seen["a"].uid, seen["a"].gid, seen["a"].xattrs) == (
+        0o750,
+        5,
+        6,
+        {"user.k": b"v"},
+    )
     assert (seen["a/b"].mode, seen["a/b"].uid, seen["a/b"].mtime) == (0o700, 7, 1000)
     assert (seen["a/b/c"].mode, seen["a/b/c"].uid) == (0o755, 0)
 
 
+def test_the_root_folder_is_that_of_the_layer_below(own_store: Store, maps: IdMaps) -> None:
+    tars = [Layer().folder("./", 0o711, uid=5, mtime=1000), Layer().file("a"), Layer().file("b")]
+    assert unpack(own_store, maps, *[layer.tar() for layer in tars])["."][:5] == ("d", 0o711, 5, 0, 1000)
+
+
 @pytest.mark.parametrize("hide", (lambda layer: layer.whiteout("a"), lambda layer: layer.file("a")))
-def test_parents_do_not_look_through_what_hides_them(
-    hide: "object", own_store: Store, maps: IdMaps
-) -> None:
+def test_parents_do_not_look_through_what_hides_them(hide: "object", own_store: Store, maps: IdMaps) -> None:
     lower = Layer().folder("a", 0o700).folder("a/b", 0o700)
     middle = hide(Layer())  # type: ignore[operator]
-    assert unpack(own_store, maps, lower.tar(), middle.tar(), Layer().file("a/b/c").tar())["a/b"].mode == 0o755
+    assert (
+        unpack(own_store, maps, lower.tar(), middle.tar(), Layer().file("a/b/c").tar())["a/b"].mode == 0o755
+    )
 
 
 def test_parents_do_not_look_through_opaque_folders(own_store: Store, maps: IdMaps) -> None:
@@ -94,7 +105,9 @@ def test_a_parent_whose_entry_comes_late_is_as_the_entry_says(own_store: Store, 
 
 def test_a_hard_link_into_a_lower_layer_is_a_copy(own_store: Store, maps: IdMaps) -> None:
     lower = Layer().file("bin/su", "program", 0o4755, uid=9, gid=8, mtime=1000)
-    upper = Layer().folder("d", mtime=2000).hardlink("d/x", "bin/su").hardlink("y", "bin/su").hardlink("z", "y")
+    upper = (
+        Layer().folder("d", mtime=2000).hardlink("d/x", "bin/su").hardlink("y", "bin/su").hardlink("z", "y")
+    )
     image = put_image(own_store, lower.tar(), upper.tar())
     layers.ensure_layers(own_store, image, maps)
     folder = layer_folder(own_store, image, maps)
@@ -171,7 +184,10 @@ def test_processes_that_unpack_the_same_layers_at_once_all_succeed(own_store: St
 
 @pytest.fixture
 def stuck(own_store: Store) -> Iterator[tuple[images.Image, bytes, int]]:
-    """An image whose blob is a FIFO, so that its unpacking stops half way; the rest of the blob, and its write end."""
+    """An image whose blob is a FIFO, so that its unpacking stops half way.
+
+    The rest of the blob, and its write end.
+    """
     tar = Layer().folder("d", 0o700, uid=5).file("d/f", os.urandom(1 << 20), uid=5).tar()
     image = put_image(own_store, tar)
     blob = own_store.blob(image.layers[0].digest)
@@ -251,7 +267,18 @@ image = images.find_image(store, ("localhost/none:1", sys.argv[2]))
 layers.ensure_layers(store, image, IdMaps(ranges, ranges))
 print(*sorted(sys.modules))
 """
-BUDGET = {"re", "enum", "typing", "json", "hashlib", "dataclasses", "signal", "subprocess", "contextlib", "tarfile"}
+BUDGET = {
+    "re",
+    "enum",
+    "typing",
+    "json",
+    "hashlib",
+    "dataclasses",
+    "signal",
+    "subprocess",
+    "contextlib",
+    "tarfile",
+}
 
 
 def test_an_image_that_is_unpacked_costs_a_run_no_imports(own_store: Store, maps: IdMaps) -> None:
@@ -261,4 +288,29 @@ def test_an_image_that_is_unpacked_costs_a_run_no_imports(own_store: Store, maps
     source = f"import sys; sys.path[:0] = {[p for p in sys.path if p.endswith('src')]!r}\n{FAST}"
     command = [sys.executable, "-I", "-S", "-c", source, own_store.root, "localhost/x:1", ranges]
     loaded = set(subprocess.run(command, check=True, stdout=-1, text=True).stdout.split())
-    assert not loaded & (BUDGET | {"pyctr.storage.layerbuild", "pyctr.storage.blobs", "pyctr.rootless.userns"})
+    assert not loaded & (
+        BUDGET | {"pyctr.storage.layerbuild", "pyctr.storage.blobs", "pyctr.rootless.userns"}
+    )
+
+
+def small_disk(folder: str, size: int, tar: bytes) -> str:
+    """The error of unpacking a layer on a full disk.
+
+    Runs inside a user namespace, as `pyctr unshare` would have it.
+    """
+    syscalls.mount("tmpfs", folder, "tmpfs", 0, f"size={size}")
+    store = Store(root=f"{folder}/root", runroot=f"{folder}/run")
+    image = put_image(store, tar)
+    try:
+        layers.ensure_layers(store, image, userns.default_maps())
+    except PyctrError as error:
+        left = os.listdir(store.layers(layers.layer_key(userns.default_maps())))
+        return f"{error.message} {left}"
+    return "no error"
+
+
+def test_a_full_disk_is_an_error_that_leaves_nothing(disk: str, maps: IdMaps) -> None:
+    tar = Layer().file("small").file("big", b"not zero" * (1 << 18)).tar()
+    message = userns.call_mapped(maps, small_disk, disk, 1 << 20, tar)
+    assert "'big' cannot be unpacked: No space left on device []" in message
+    assert userns.call_mapped(maps, small_disk, disk, 16 << 20, tar) == "no error"

@@ -19,11 +19,15 @@ from tests.storage.building import layer_folder, look, put_image, unpack
 
 MTIME = 1_700_000_000
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")  # cap_net_bind_service=ep, revision 2
-NOW_ROOTED = bytes.fromhex("010000030004000000000000000000000000000005000000")  # the same for a namespace of uid 5
+NOW_ROOTED = bytes.fromhex(
+    "010000030004000000000000000000000000000005000000"
+)  # the same for a namespace of uid 5
 
 
 def xattrs(**named: bytes) -> dict[str, str]:
-    return {f"SCHILY.xattr.{name}": value.decode("utf-8", "surrogateescape") for name, value in named.items()}
+    return {
+        f"SCHILY.xattr.{name}": value.decode("utf-8", "surrogateescape") for name, value in named.items()
+    }
 
 
 def test_owner_mode_time_and_content_are_those_of_the_tar(own_store: Store, maps: IdMaps) -> None:
@@ -90,7 +94,9 @@ def test_getcap_sees_the_capability(own_store: Store, maps: IdMaps) -> None:
 
 
 def test_an_owner_outside_of_the_map_is_named(own_store: Store, maps: IdMaps) -> None:
-    with pytest.raises(PyctrError, match=r"'usr/x' belongs to user 65537, but this user has only 65537") as failed:
+    with pytest.raises(
+        PyctrError, match=r"'usr/x' belongs to user 65537, but this user has only 65537"
+    ) as failed:
         unpack(own_store, maps, Layer().file("usr/x", uid=65537).tar())
     assert "/etc/subuid" in (failed.value.hint or "")
 
@@ -107,13 +113,22 @@ def test_later_entries_replace_earlier_ones(own_store: Store, maps: IdMaps) -> N
 
 
 def test_links_to_folders_of_the_layer_are_followed(own_store: Store, maps: IdMaps) -> None:
-    layer = Layer().folder("usr/lib").symlink("lib", "usr/lib").file("lib/x").symlink("abs", "/usr").file("abs/y")
+    layer = (
+        Layer()
+        .folder("usr/lib")
+        .symlink("lib", "usr/lib")
+        .file("lib/x")
+        .symlink("abs", "/usr")
+        .file("abs/y")
+    )
     layer.symlink("dangling", "new/place").file("dangling/z")
     assert {"usr/lib/x", "usr/y", "new/place/z"} < set(unpack(own_store, maps, layer.tar()))
 
 
 def test_whiteouts(own_store: Store, maps: IdMaps) -> None:
-    layer = Layer().whiteout("gone").folder("d").opaque("d").file("d/new").whiteout("both").file("both", "here")
+    layer = (
+        Layer().whiteout("gone").folder("d").opaque("d").file("d/new").whiteout("both").file("both", "here")
+    )
     layer.whiteout("dir").file("dir/f").folder("late").whiteout("late")
     seen = unpack(own_store, maps, layer.tar())
     opaque = {"user.overlay.opaque": b"y"}
@@ -144,7 +159,9 @@ def test_gnu_tar_and_pyctr_unpack_alike(
 
 
 @pytest.mark.parametrize("version", ("0.0", "0.1", "1.0", "gnu"))
-def test_sparse_files_of_gnu_tar(version: str, own_store: Store, maps: IdMaps, tmp_path: pathlib.Path) -> None:
+def test_sparse_files_of_gnu_tar(
+    version: str, own_store: Store, maps: IdMaps, tmp_path: pathlib.Path
+) -> None:
     with open(tmp_path / "sparse", "wb") as file:
         for offset in range(0, 60 << 20, 1 << 20):
             file.seek(offset + 4096)
@@ -189,7 +206,9 @@ def test_an_empty_layer(own_store: Store, maps: IdMaps) -> None:
 
 def test_global_headers_are_passed_over(own_store: Store, maps: IdMaps) -> None:
     file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "c"}) as tar:
+    with tarfile.open(
+        fileobj=file, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "c"}
+    ) as tar:
         tar.addfile(tarfile.TarInfo("a"))
     assert sorted(unpack(own_store, maps, file.getvalue())) == [".", "a"]
 
