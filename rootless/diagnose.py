@@ -37,7 +37,7 @@ def advise(error: BaseException, what: str) -> str:
 
 
 def why_no_user_namespace(number: int | None) -> str:
-    """Which of the switches that distributions have is off; those of the kernel, Debian, Ubuntu and seccomp."""
+    """Which of the switches of the kernel, Debian, Ubuntu and seccomp is off."""
     if read("/proc/sys/user/max_user_namespaces") == "0":
         return "Allow user namespaces. As root: sysctl -w user.max_user_namespaces=15000"
     if read("/proc/sys/kernel/unprivileged_userns_clone") == "0":
@@ -94,7 +94,7 @@ def why_no_overlay(number: int | None) -> str:
     if number == errno.ENODEV:
         return "The kernel lacks the overlay file system. As root: modprobe overlay"
     if number in (errno.EINVAL, errno.EOPNOTSUPP):
-        return "This file system cannot carry it (a network file system, another overlay): choose one with --root."
+        return "This file system cannot carry it (network storage, another overlay): choose one with --root."
     return "A security module forbids it. " + install("fuse-overlayfs")
 
 

@@ -212,7 +212,7 @@ def slirp4netns() -> Finding:
 
 
 def try_slirp4netns(path: str) -> str:
-    """What went wrong, or nothing. The program and the child that holds its namespaces are gone afterwards."""
+    """What went wrong, or nothing. Program and namespaces are gone afterwards."""
     entered, ready = os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC)
     child = os.fork()
     if not child:
@@ -338,7 +338,7 @@ def disk(root: str) -> Finding:
 
 
 def keyring() -> Finding:
-    """Each container has a session keyring; the kernel gives a user 200 keys: keyrings(7), /proc/key-users."""
+    """Each container has a session keyring; a user may have 200 keys: keyrings(7), /proc/key-users."""
     for line in diagnose.read("/proc/key-users").split("\n"):
         fields = line.replace(":", " ").split()
         if fields and fields[0] == str(os.getuid()):
