@@ -282,8 +282,7 @@ def test_a_full_disk_is_told_with_the_folder(
     """The store is on a tmpfs that is too small, in a mount namespace of a child."""
     code = (
         "from pyctr.image import pull; from pyctr.storage.paths import Store; import os, sys\n"
-        "from pyctr.rootless import userns
-from pyctr.rootless.errors import PyctrError\n"
+        "from pyctr.rootless.errors import PyctrError\n"
         f"store = Store(root={str(tmp_path / 'small' / 'root')!r}, runroot={str(tmp_path / 'run')!r})\n"
         "try:\n"
         f"    pull.pull(store, {sample.reference!r})\n"
