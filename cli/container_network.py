@@ -3,8 +3,8 @@
 import sys
 
 from pyctr.engine.config import Config
+from pyctr.net import drivers
 from pyctr.net.model import Network
-from pyctr.rootless import processes
 from pyctr.rootless.errors import PyctrError
 
 TYPE_CHECKING = False
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from pyctr.net.model import PortMapping
 
 _WORD = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
-_WITH_OPTIONS = ("pasta", "slirp4netns")
-_DRIVERS = (*_WITH_OPTIONS, "host", "none")
+_DRIVERS = (*drivers.HELPERS, "host", "none")
 _HOST_NAME_MAX = 64  # sethostname(2)
 
 
@@ -60,11 +59,11 @@ def parse_driver(options: "Options", config: Config) -> "tuple[str, tuple[str, .
 
 
 def parse_network(text: str) -> "tuple[str, tuple[str, ...]]":
-    """Driver and options of `pasta:--map-gw,-T,5201`; an empty text is the default, whichever is installed."""
+    """Driver and options of `pasta:--map-gw,-T,5201`; an empty text is whichever helper is installed."""
     name, colon, rest = text.partition(":")
     if not text:
-        return default_driver(), ()
-    if name in _DRIVERS and (not colon or name in _WITH_OPTIONS):
+        return drivers.default_name(), ()
+    if name in _DRIVERS and (not colon or name in drivers.HELPERS):
         return name, tuple([word for word in rest.split(",") if word])
     if name in _DRIVERS:
         raise PyctrError(f"--network {text}: {name} takes no options", f"Use --network {name}.")
@@ -74,14 +73,6 @@ def parse_network(text: str) -> "tuple[str, tuple[str, ...]]":
         f"unable to find network with name or ID {name}: network not found",
         f"Networks of your own are not supported yet. Use one of {', '.join(_DRIVERS)}.",
     )
-
-
-def default_driver() -> str:
-    """podman's choice, pasta, or slirp4netns where only that is installed."""
-    for name in _WITH_OPTIONS:
-        if processes.find_executable(name):
-            return name
-    return _WITH_OPTIONS[0]
 
 
 def parse_ports(options: "Options", driver: str) -> "tuple[PortMapping, ...]":
