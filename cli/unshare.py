@@ -50,8 +50,8 @@ def find(name: str) -> str:
 COMMAND = Command(
     name="unshare",
     summary="Run a command in the user namespace of the containers",
-    description="The user is root there, and its subordinate ids are the other users: files of containers look "
-    "as they do to the containers. Without a command $SHELL is started.",
+    description="The user is root there, and its subordinate ids are the other users: files of containers "
+    "look as they do to the containers. Without a command $SHELL is started.",
     handler=unshare,
     arguments=(Argument("COMMAND", 0, 1), Argument("ARGUMENT", 0, -1)),
     interspersed=False,
