@@ -51,11 +51,18 @@ def loaded(cli: Cli, *words: str) -> set[str]:
     return set(re.findall(r"import time: +\d+ \| +\d+ \| +([\w.]+)", done.stderr))
 
 
-def too_much(modules: set[str]) -> list[str]:
-    """The modules that break the budget."""
+def too_much(modules: set[str]) -> str:
+    """The modules that break the budget, in words."""
     own = {name for name in modules if name.split(".")[0] == "pyctr"}
     foreign = {f"{package}.{name}" for package, names in FOREIGN.items() for name in names}
-    return sorted((modules - own - ALLOWED) | (own & foreign))
+    return " ".join(sorted((modules - own - ALLOWED) | (own & foreign)))
+
+
+@pytest.fixture
+def warm(cli: Cli, busybox: str) -> str:
+    """The image, after a first run: that one compiles the system call filter and keeps it."""
+    cli("run", "--rm", busybox, "true")
+    return busybox
 
 
 @pytest.fixture
@@ -65,36 +72,36 @@ def running(cli: Cli, busybox: str) -> str:
     return "web"
 
 
-def test_run(cli: Cli, busybox: str) -> None:
-    assert too_much(loaded(cli, "run", "--rm", busybox, "true")) == []
+def test_run(cli: Cli, warm: str) -> None:
+    assert too_much(loaded(cli, "run", "--rm", warm, "true")) == ""
 
 
-def test_run_detached(cli: Cli, busybox: str) -> None:
-    assert too_much(loaded(cli, "run", "-d", busybox, "true")) == []
+def test_run_detached(cli: Cli, warm: str) -> None:
+    assert too_much(loaded(cli, "run", "-d", warm, "true")) == ""
 
 
-def test_run_with_many_options(cli: Cli, busybox: str, tmp_path: "os.PathLike[str]") -> None:
+def test_run_with_many_options(cli: Cli, warm: str, tmp_path: "os.PathLike[str]") -> None:
     words = f"-i -e A=1 -v {tmp_path}:/data -w /data --read-only --cap-drop all --user 1:1 -l a=b".split()
-    assert too_much(loaded(cli, "run", "--rm", *words, busybox, "true")) == []
+    assert too_much(loaded(cli, "run", "--rm", *words, warm, "true")) == ""
 
 
-def test_start(cli: Cli, busybox: str) -> None:
-    cli("create", "--name", "made", busybox, "true")
-    assert too_much(loaded(cli, "start", "-a", "made")) == []
+def test_start(cli: Cli, warm: str) -> None:
+    cli("create", "--name", "made", warm, "true")
+    assert too_much(loaded(cli, "start", "-a", "made")) == ""
 
 
 def test_exec(cli: Cli, running: str) -> None:
-    assert too_much(loaded(cli, "exec", running, "true")) == []
+    assert too_much(loaded(cli, "exec", running, "true")) == ""
 
 
 @pytest.mark.parametrize("words", ["ps", "ps -a", "ps -q"])
 def test_ps(cli: Cli, running: str, words: str) -> None:
-    assert too_much(loaded(cli, *words.split())) == []
+    assert too_much(loaded(cli, *words.split())) == ""
 
 
 @pytest.mark.parametrize("words", ["logs web", "inspect web", "stop -t 0 web", "rm -f -t 0 web", "kill web"])
 def test_other_commands(cli: Cli, running: str, words: str) -> None:
-    assert too_much(loaded(cli, *words.split())) == []
+    assert too_much(loaded(cli, *words.split())) == ""
 
 
 def test_the_lists_agree() -> None:
@@ -103,7 +110,7 @@ def test_the_lists_agree() -> None:
 
 def test_the_entry_is_small(cli: Cli) -> None:
     modules = loaded(cli, "--version")
-    assert too_much(modules) == []
+    assert too_much(modules) == ""
     own = {name for name in modules if name.startswith("pyctr")}
     assert own == {
         *(

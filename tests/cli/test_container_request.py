@@ -105,8 +105,8 @@ def test_requests(place: Store, words: list[str], field: str, value: object) -> 
             "driver": "pasta", "dns": ("1.1.1.1", "::1"), "dns_search": (".",), "dns_options": ("ndots:1",)}),
         (["pasta", "--dns", "none"], {"driver": "pasta", "manage_resolv_conf": False}),
         (["none", "--no-hosts"], {"manage_hosts": False}),
-        (["none", "--add-host", "a;b:1.2.3.4", "--add-host=c:2001:db8::1", "--add-host=d:host-gateway"], {
-            "extra_hosts": ("a:1.2.3.4", "b:1.2.3.4", "c:2001:db8::1", "d:host-gateway")}),
+        (["none", "--add-host", "a;b:1.2.3.4", "--add-host=c:fd::1", "--add-host=d:host-gateway"], {
+            "extra_hosts": ("a:1.2.3.4", "b:1.2.3.4", "c:fd::1", "d:host-gateway")}),
     ],
 )  # fmt: skip
 def test_networks(place: Store, words: list[str], changes: dict[str, object]) -> None:

@@ -112,7 +112,7 @@ def test_reader_and_click_agree(name: str, capsys: pytest.CaptureFixture[str]) -
         assert ours == clicks, words
         readable += ours[0] == "read"
     capsys.readouterr()
-    assert readable > 20
+    assert readable > 5
 
 
 PFLAG = [  # words, attribute, value, arguments
