@@ -1,6 +1,7 @@
 """Runs this checkout's pyctr as a user would, on a store of its own."""
 
 import contextlib
+import hashlib
 import importlib.util
 import os
 import pathlib
@@ -27,10 +28,18 @@ def program() -> list[str]:
     if not module.exists():
         return [sys.executable, "-m", "pyctr"]
     text = load_script(module).launcher_text(sys.executable, [str(CHECKOUT / "src"), *site_folders()])
-    path = images.cache_folder() / f"pyctr-{os.getpid()}"
-    path.write_text(text)
-    path.chmod(0o755)
-    return [str(path)]
+    return [str(_written(text))]
+
+
+def _written(text: str) -> pathlib.Path:
+    """An executable file `pyctr` with this text, made once by whichever worker comes first."""
+    folder = images.cache_folder() / f"launcher-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    with images.made_once(folder) as temporary:
+        if temporary:
+            temporary.mkdir(exist_ok=True)
+            (temporary / "pyctr").write_text(text)
+            (temporary / "pyctr").chmod(0o755)
+    return folder / "pyctr"
 
 
 def scratch_folder() -> str:
