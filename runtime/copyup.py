@@ -47,8 +47,13 @@ def copy_folder(root: Root, path: str, target: int) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
-        _copy_children(source, target)
-        _copy_attributes(source, target)
+        # Opened anew: the descriptor of a mount that is not attached yet cannot be changed through (EBADF).
+        folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=target)
+        try:
+            _copy_children(source, folder)
+            _copy_attributes(source, folder)
+        finally:
+            os.close(folder)
     finally:
         os.close(source)
 
@@ -90,7 +95,8 @@ def _copy_opened(
 
 
 def _copy_bytes(source: int, target: int) -> None:
-    while os.copy_file_range(source, target, _BLOCK):
+    """Not copy_file_range: image and target lie on different file systems (EXDEV)."""
+    while os.sendfile(target, source, None, _BLOCK):
         pass
 
 
