@@ -13,7 +13,8 @@ def plan_of(stdin_open: bool, tty: bool, options: "Options") -> attach.Plan:
     """The plan for the options -i, -t, -a, --detach-keys and --sig-proxy. PyctrError for a wrong word."""
     from pyctr.rootless.errors import PyctrError
 
-    chosen = tuple([word.lower() for word in getattr(options, "attach", ())])
+    words = getattr(options, "attach", ())  # of start it is a flag: all streams
+    chosen = tuple([word.lower() for word in words]) if isinstance(words, tuple) else ()
     for word in chosen:
         if word not in _STREAMS:
             raise PyctrError(f"invalid stream {word!r} for --attach", "Give stdin, stdout or stderr.")

@@ -212,9 +212,6 @@ class Draft:
 
     def write(self, spec: Spec, request: Request) -> None:
         """The folders, volumes and records of the container."""
-        os.mkdir(f"{self.folder}/{paths.WORK}", 0o700)
-        os.mkdir(f"{self.folder}/{paths.UPPER}")
-        os.chmod(f"{self.folder}/{paths.UPPER}", 0o755)  # of the container's /: every user must get in
         if spec.ephemeral:
             os.close(
                 os.open(f"{self.folder}/{paths.EPHEMERAL}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)

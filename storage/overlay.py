@@ -25,6 +25,7 @@ def mount(layers: str, lower: tuple[str, ...], folder: str, target: str, *, vola
     if not names:
         os.makedirs(f"{layers}/{_EMPTY}", exist_ok=True)
         names = [_EMPTY]
+    _make_upper(folder, f"{layers}/{names[0]}")
     upper, work = f"{folder}/{paths.UPPER}", f"{folder}/{paths.WORK}"
     options = f"lowerdir={':'.join(names)},upperdir={_escape(upper)},workdir={_escape(work)},userxattr"
     if volatile:
@@ -41,6 +42,23 @@ def mount(layers: str, lower: tuple[str, ...], folder: str, target: str, *, vola
         raise _explain(error, layers, names) from None
     finally:
         os.chdir("/")
+
+
+def _make_upper(folder: str, top: str) -> None:
+    """The upper folder of a container that was never started; its owner and mode are those of the container's /."""
+    upper = f"{folder}/{paths.UPPER}"
+    if os.path.isdir(upper):
+        return
+    status = os.stat(top)
+    draft = f"{folder}/.{paths.UPPER}"
+    for path in (f"{folder}/{paths.WORK}", draft):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:  # a start was killed here
+            pass
+    os.chown(draft, status.st_uid, status.st_gid)
+    os.chmod(draft, status.st_mode & 0o7777)
+    os.rename(draft, upper)
 
 
 def _escape(path: str) -> str:
