@@ -104,6 +104,7 @@ def parse_challenge(text: str) -> tuple[str, dict[str, str]]:
         name, equals, rest = rest.partition("=")
         if not equals:
             break
+        rest = rest.lstrip()
         value, rest = _quoted(rest) if rest.startswith('"') else _token_value(rest)
         parameters[name.strip().lower()] = value
     return scheme.lower(), parameters

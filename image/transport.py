@@ -22,6 +22,10 @@ from pyctr.rootless.values import Value
 
 R = TypeVar("R")
 
+urllib3.disable_warnings(
+    urllib3.exceptions.InsecureRequestWarning
+)  # whoever is asked not to verify knows it
+
 REDIRECTS = 5
 _REDIRECTING = (301, 302, 303, 307, 308)
 _TRANSIENT = (408, 429, 500, 502, 503, 504)

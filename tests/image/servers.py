@@ -45,7 +45,9 @@ def serve() -> Iterator[Scripted]:
             scripted.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
             scripted.answers.get(self.path.partition("?")[0], status(404))(self)
 
-        do_POST = do_GET
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.do_GET()
 
         def log_message(self, *_args: object) -> None:
             pass
