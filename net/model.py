@@ -33,7 +33,7 @@ class Network(Value):
 class Address(Value):
     """Where a container is on its network, as far as it is known before it runs; empty is unknown or none.
 
-    `host` is the address under which the container reaches the host, `dns` those of the driver's name servers.
+    `host`: under which address the container reaches the host; `dns`: name servers that the driver offers.
     """
 
     interface: str = ""

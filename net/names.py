@@ -1,4 +1,4 @@
-"""The text of a container's /etc/hosts and /etc/resolv.conf. podman-run(1), --add-host, --dns, --hostname."""
+"""The text of a container's /etc/hosts and /etc/resolv.conf. podman-run(1), --add-host, --dns."""
 
 from pyctr.net import drivers
 from pyctr.net.model import Address, Network

@@ -177,8 +177,8 @@ def host_address(host_ip: str, port: object) -> str:
 def check_free(mappings: "tuple[PortMapping, ...]", *, ipv6: bool = True) -> None:
     """PyctrError when a host port is asked for twice, in use, or not for ordinary users.
 
-    `ipv6`: whether an empty host address means IPv6 too (pasta), or IPv4 alone (slirp4netns). Between this look
-    and the helper's own bind another process can still take a port: the helper's error tells it then.
+    `ipv6`: whether an empty host address means IPv6 too (pasta), or IPv4 alone (slirp4netns). Between this
+    look and the helper's own bind another process can still take a port: the helper's error tells it then.
     """
     refuse_overlaps(mappings)
     for mapping in mappings:
@@ -292,7 +292,7 @@ def _bind_one(mapping: PortMapping, address: str, port: int) -> "Socket":
 
 
 def bind_error(protocol: str, address: str, port: int, number: int) -> PyctrError:
-    """The error for a port of the host that was not bound, as podman words it. `number`: errno of bind(2)."""
+    """The error for a port of the host that was not bound, as podman words it. `number`: its errno."""
     where = f"listen {protocol} {host_address(address, port)}: bind"
     if number == 98:  # EADDRINUSE
         return PyctrError(

@@ -18,8 +18,8 @@ _HEADER, _ROUTE = 16, 12  # bytes of struct nlmsghdr and struct rtmsg
 def wait_default_route(timeout: float = 10.0) -> None:
     """Returns once this network namespace has a default route, of any family; PyctrError after `timeout` s.
 
-    The helper sets addresses first and routes last, so a route means a configured interface. What is sent from
-    then on waits in the queue of the interface until the helper reads it.
+    The helper sets addresses first and routes last, so a route means a configured interface. What is sent
+    from then on waits in the queue of the interface until the helper reads it.
     """
     sock = _socket.socket(
         _socket.AF_NETLINK, _socket.SOCK_RAW | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK, _NETLINK_ROUTE

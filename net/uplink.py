@@ -104,7 +104,7 @@ def _ask(sock: "_socket.socket", request: int, interface: str) -> bytes:
 
 
 def local_address(other_than: str = "") -> str:
-    """An IPv4 address of this machine but `other_than`: the uplink's, else of any interface that is up; or ""."""
+    """An IPv4 address of this machine but `other_than`: the uplink's, else any that is up, else ""."""
     candidates = [_default_ipv4()[0]] + [name for _, name in _socket.if_nameindex()]
     for interface in candidates:
         if interface and _carries_traffic(interface):
