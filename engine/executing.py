@@ -48,8 +48,10 @@ def execute(store: "Store", container_id: str, request: ExecRequest) -> "tuple[s
 
 
 def _process(spec: Spec, request: ExecRequest) -> Process:
-    """The container's process with the request's changes. As in podman an exec gets the container's
-    capabilities.
+    """The container's process with the request's changes.
+
+    As in podman an exec gets the container's capabilities; those beside root's only as the container's own
+    user.
     """
     process = spec.process
     if request.privileged:
@@ -64,6 +66,7 @@ def _process(spec: Spec, request: ExecRequest) -> Process:
         env=tuple([f"{name}={value}" for name, value in env.items()]),
         cwd=request.cwd or process.cwd,
         user=request.user or process.user,
+        ambient=process.ambient if request.user in ("", process.user) else (),
         tty=request.tty,
         stdin_open=request.stdin_open,
     )

@@ -75,8 +75,11 @@ def _unknown(name: str) -> PyctrError:
 
 
 def held() -> tuple[str, ...]:
-    """Every capability that a container can be given here: the bounding set of this process."""
-    return tuple([name for number, name in enumerate(NAMES) if _in_bounding(number)])
+    """Every capability that a container can hold: all that this kernel knows.
+
+    A new user namespace starts with all of them, also where the bounding set of this process lacks some.
+    """
+    return tuple(NAMES[: last_capability() + 1])
 
 
 def last_capability() -> int:
@@ -95,13 +98,6 @@ def _is_known(number: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _in_bounding(number: int) -> bool:
-    try:
-        return syscalls.prctl(syscalls.PR_CAPBSET_READ, number) == 1
-    except OSError:
-        return False
 
 
 def merge(base: tuple[str, ...], add: "Iterable[str]", drop: "Iterable[str]") -> tuple[str, ...]:

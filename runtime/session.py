@@ -118,9 +118,10 @@ class SessionParent:
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         self.signals = syscalls.signalfd({_signal.SIGCHLD})
         pipes = Pipes()
-        channel = self._fork_joiner(pipes)
+        channel, joiner = self._fork_joiner(pipes)
         streams = Streams(LogFile("", 0), pipes, stdin_open=self.join.process.stdin_open)
         fds = self._await_prepared(channel)
+        os.waitpid(joiner, 0)
         if fds:
             streams.take_terminal(fds[0])
         self._leave_terminal()
@@ -133,26 +134,29 @@ class SessionParent:
         self._watch(streams)
         self._finish(streams)
 
-    def _fork_joiner(self, pipes: Pipes) -> Channel:
+    def _fork_joiner(self, pipes: Pipes) -> tuple[Channel, int]:
         ours, theirs = messages.channel_pair()
         joiner = os.fork()
         if not joiner:
             _join(self.spec, self.running, self.join, theirs, pipes.container_ends())
         theirs.close()
         pipes.close_container_ends()
-        born = ours.expect(Born)
-        os.waitpid(joiner, 0)
-        self.pid = born.pid
-        return ours
+        return ours, joiner
 
-    @staticmethod
-    def _await_prepared(channel: Channel) -> "list[int]":
-        message, fds = channel.receive()
-        if isinstance(message, Failed):
-            raise message.error()
-        if not isinstance(message, Prepared):
-            raise PyctrError("the exec session's program ended before it was executed")
-        return fds
+    def _await_prepared(self, channel: Channel) -> "list[int]":
+        """The terminal's master, if any. The joiner tells the pid while its child prepares: in any order."""
+        prepared: list[int] | None = None
+        while prepared is None or not self.pid:
+            message, fds = channel.receive()
+            if isinstance(message, Failed):
+                raise message.error()
+            if isinstance(message, Born):
+                self.pid = message.pid
+            elif isinstance(message, Prepared):
+                prepared = fds
+            else:
+                raise PyctrError("the exec session's program ended before it was executed")
+        return prepared
 
     def _await_execution(self, channel: Channel) -> None:
         message, _ = channel.receive()

@@ -84,6 +84,8 @@ def write_text(path: str, text: str, *, durable: bool, mode: int = 0o600) -> Non
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
         try:
+            if mode != 0o600:
+                os.fchmod(fd, mode)  # whatever the user's umask is: a container reads it
             write_all(fd, text.encode())
             if durable:
                 os.fsync(fd)

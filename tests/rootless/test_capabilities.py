@@ -79,7 +79,7 @@ def test_merge(add: tuple[str, ...], drop: tuple[str, ...], expected: tuple[str,
     assert capabilities.merge(("CAP_CHOWN", "CAP_KILL"), add, drop) == expected
 
 
-def test_merge_of_all_is_the_bounding_set_without_what_is_dropped() -> None:
+def test_merge_of_all_is_what_the_kernel_knows_without_what_is_dropped() -> None:
     merged = capabilities.merge((), ("all",), ("sys_admin",))
     assert set(merged) == set(capabilities.held()) - {"CAP_SYS_ADMIN"}
 

@@ -1,6 +1,7 @@
 """CVE-2025-52565: /dev/console and /dev/pts lead the terminal's mount somewhere else."""
 
 import pathlib
+import shlex
 import subprocess
 
 import pytest
@@ -19,7 +20,7 @@ tty
 
 def in_terminal(cli: Cli, *args: object) -> str:
     """What pyctr prints with a terminal of its own, through script(1)."""
-    command = " ".join(f"'{word}'" for word in cli.argv(*args))
+    command = shlex.join(cli.argv(*args))
     done = subprocess.run(
         ["script", "-qec", command, "/dev/null"],
         stdin=subprocess.DEVNULL,
@@ -64,5 +65,5 @@ def test_exec_takes_no_terminal_from_what_a_process_mounted_at_dev_pts(cli: Cli,
     assert started.stdout and started.stdout.readline() == "ready\n"
     output = in_terminal(cli, "exec", "-it", "box", "echo", "executed")
     assert "executed" not in output
-    assert "/dev/pts" in output
+    assert output.startswith("Error: ")
     assert cli("exec", "box", "ls", "/x").stdout == ""

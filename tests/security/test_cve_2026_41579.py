@@ -80,10 +80,12 @@ def test_passwd_is_a_link_to_the_hosts(cli: Cli, tmp_path: pathlib.Path) -> None
     assert "intruder" in done.stderr
 
 
-@pytest.mark.parametrize("kind", [tarfile.FIFOTYPE, tarfile.CHRTYPE])
-def test_passwd_is_no_file(cli: Cli, tmp_path: pathlib.Path, kind: bytes) -> None:
+@pytest.mark.parametrize(
+    ("kind", "target"), [(tarfile.FIFOTYPE, ""), (tarfile.SYMTYPE, "/dev/zero"), (tarfile.DIRTYPE, "")]
+)
+def test_passwd_is_no_file(cli: Cli, tmp_path: pathlib.Path, kind: bytes, target: str) -> None:
     """Neither a pipe that nobody writes nor a device that never ends holds set-up."""
-    layer = images.Layer().add("etc/passwd", type=kind, devmajor=1, devminor=5, mode=0o666)
+    layer = images.Layer().add("etc/passwd", type=kind, linkname=target, mode=0o666)
     image = hostile.load(cli, tmp_path, layer)
     done = cli("run", "--rm", "--network", "none", "-u", "guest", image, "id", check=False)
     assert done.returncode in (125, 126)

@@ -36,7 +36,7 @@ def test_the_environment_is_the_images_and_podmans(cli: Cli, busybox: str, peer:
     theirs = peer(*NONE, "-h", "box", busybox, "env").stdout
     names = [{line.partition("=")[0] for line in text.splitlines()} for text in (ours, theirs)]
     assert "hunter2" not in ours
-    assert names[0] == names[1]
+    assert names[0] == names[1] - {"TERM"}  # podman 5 has it with a terminal only
 
 
 def test_the_environment_of_pid_1_is_that_of_its_program(cli: Cli, busybox: str) -> None:
@@ -126,8 +126,8 @@ def test_mounts_are_podmans(cli: Cli, busybox: str, peer: Podman) -> None:
     theirs = mounts_of(peer(*NONE, busybox, *show).stdout)
     only_ours = {path for path in ours if path not in theirs}
     only_theirs = {path for path in theirs if path not in ours}
-    assert {path for path in only_ours if not path.startswith(("/proc/", "/sys/"))} == set()
-    assert only_theirs - {"/run/.containerenv", "/etc/hosts", "/etc/resolv.conf", "/sys/fs/cgroup"} == set()
+    assert {path for path in only_ours if not path.startswith(("/proc/", "/sys/"))} <= {"/etc/resolv.conf"}
+    assert only_theirs <= {"/run/.containerenv", "/sys/fs/cgroup"}
 
 
 def test_no_mount_of_the_host_is_left(cli: Cli, busybox: str) -> None:

@@ -133,7 +133,7 @@ def test_masks_cannot_be_removed(cli: Cli, busybox: str) -> None:
     done = cli(*NONE, busybox, "sh", "-c", f"{attempt} {nested}", check=False)
     assert done.returncode != 0
     for line in done.stdout.splitlines():
-        assert "can't" in line or "not permitted" in line or "nvalid argument" in line, done.stdout
+        assert line.startswith(("umount: can't", "mount: permission denied")), done.stdout
 
 
 @pytest.mark.parametrize("options", [(), ("-u", "1000"), ("--read-only",)], ids=" ".join)
