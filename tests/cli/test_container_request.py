@@ -102,7 +102,8 @@ def test_requests(place: Store, words: list[str], field: str, value: object) -> 
             "driver": "pasta", "ports": (PortMapping("", 80, 8080), PortMapping("", 53, 53, "udp"))}),
         (["none", "--expose", "80", "--expose", "7-8/udp"], {"exposed": ("80/tcp", "7/udp", "8/udp")}),
         (["pasta", "--dns", "1.1.1.1,::1", "--dns-search", ".", "--dns-option=ndots:1"], {
-            "driver": "pasta", "dns": ("1.1.1.1", "::1"), "dns_search": (".",), "dns_options": ("ndots:1",)}),
+            "driver": "pasta", "dns": ("1.1.1.1", "::1"), "dns_search": (".",),
+            "dns_options": ("ndots:1",)}),
         (["pasta", "--dns", "none"], {"driver": "pasta", "manage_resolv_conf": False}),
         (["none", "--no-hosts"], {"manage_hosts": False}),
         (["none", "--add-host", "a;b:1.2.3.4", "--add-host=c:fd::1", "--add-host=d:host-gateway"], {
