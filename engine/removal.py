@@ -91,6 +91,7 @@ def is_removable(store: "Store", container_id: str, *, force: bool) -> bool:
     held.
     """
     try:
+        records.read_record(f"{store.container(container_id)}/{paths.SPEC}", Leavings, SPEC_VERSION)
         state = truth.settle(store, container_id)
     except (BrokenRecord, FileNotFoundError) as error:
         if not force:
@@ -216,6 +217,8 @@ def _sweep_ephemeral(store: "Store", container_id: str) -> None:
     except (BlockingIOError, NoSuchContainer):
         return
     with lock:
+        if leavings(store.container(container_id)) is None:
+            return  # broken: kept until `rm -f`
         if truth.settle(store, container_id).status != "exited":
             return
         _hide(store, container_id, volumes=True)

@@ -1,4 +1,6 @@
-"""Containers as records on disk with real processes, for tests that need no image: what ps, rm, stop ... look at."""
+"""Containers as records on disk with real processes, for tests that need no image: what ps, rm, stop ...
+look at.
+"""
 
 import os
 import select
@@ -70,13 +72,17 @@ def make(store: Store, container_id: str, name: str, *, state: State | None = No
     return spec
 
 
-def run(store: Store, container_id: str, *program: str) -> "subprocess.Popen[str]":
-    """Runs a program as the container's only process under a monitor; returns once the record says running."""
+def run(store: Store, container_id: str, *program: str, speaks: bool = False) -> "subprocess.Popen[str]":
+    """Runs a program as the container's only process under a monitor.
+
+    Returns once the record says running, with `speaks` also once the program has printed a line.
+    """
     argv = [sys.executable, "-c", MONITOR, store.root, store.runroot, container_id, *program]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     monitor = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment)
     assert monitor.stdout is not None
-    assert monitor.stdout.readline().strip()
+    for _ in range(2 if speaks else 1):
+        assert monitor.stdout.readline().strip()
     return monitor
 
 
