@@ -73,13 +73,14 @@ def make(store: Store, container_id: str, name: str, *, state: State | None = No
 
 
 def run(store: Store, container_id: str, *program: str, speaks: bool = False) -> "subprocess.Popen[str]":
-    """Runs a program as the container's only process under a monitor.
+    """Runs a program as the container's only process under a monitor; its stdin is that of the monitor.
 
     Returns once the record says running, with `speaks` also once the program has printed a line.
     """
     argv = [sys.executable, "-c", MONITOR, store.root, store.runroot, container_id, *program]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    monitor = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment)
+    pipe = subprocess.PIPE
+    monitor = subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, env=environment)
     assert monitor.stdout is not None
     for _ in range(2 if speaks else 1):
         assert monitor.stdout.readline().strip()
