@@ -6,7 +6,7 @@ Reads files and variables of the host; writes nothing.
 import os
 import sys
 
-from pyctr.cli import container_network
+from pyctr.cli import container_namespaces, container_network
 from pyctr.engine import config as configuration
 from pyctr.engine import environment, limits, mounts, mountwords, names, security
 from pyctr.engine.config import Config
@@ -16,7 +16,7 @@ from pyctr.engine.signals import parse_signal
 from pyctr.engine.sizes import parse_size, parse_umask
 from pyctr.rootless import jsontext
 from pyctr.rootless.errors import PyctrError
-from pyctr.runtime.spec import Log, Mount, Namespace
+from pyctr.runtime.spec import Log, Mount
 from pyctr.storage.paths import Store
 
 TYPE_CHECKING = False
@@ -39,10 +39,7 @@ def create_request(options: "Options", arguments: "tuple[str, ...]", store: Stor
     """What the command line asks for. PyctrError names the option that is wrong."""
     config = configuration.load(store)
     image, *command = arguments
-    namespaces = parse_namespaces(options, config)
     network = container_network.parse(options, config)
-    if network.driver == "host":
-        namespaces = (*namespaces, Namespace("net", "host"))
     privileged = options.privileged or (config.privileged and "privileged" not in options.named)
     return Request(
         image_name="" if options.rootfs else image,
@@ -65,9 +62,9 @@ def create_request(options: "Options", arguments: "tuple[str, ...]", store: Stor
         read_only_tmpfs=options.read_only_tmpfs,
         shm_size=parse_shm_size(options, config),
         time_zone=parse_time_zone(options.tz or config.tz),
-        namespaces=namespaces,
+        namespaces=container_namespaces.parse(options, config),
         no_shm=(options.ipc or config.ipcns) == "none",
-        keep_id=parse_userns(options, config),
+        keep_id=container_namespaces.parse_userns(options, config),
         network=network,
         publish_all=options.publish_all,
         security=security.parse(
@@ -206,50 +203,6 @@ def parse_time_zone(zone: str) -> str:
     if zone:
         mounts.zone_file(zone)
     return zone
-
-
-def parse_namespaces(options: "Options", config: Config) -> "tuple[Namespace, ...]":
-    """The namespaces that are not new."""
-    asked = (
-        ("pid", "--pid", options.pid or config.pidns, ("", "private")),
-        ("ipc", "--ipc", options.ipc or config.ipcns, ("", "private", "shareable", "none")),
-        ("uts", "--uts", options.uts or config.utsns, ("", "private")),
-        ("cgroup", "--cgroupns", options.cgroupns or config.cgroupns, ("", "private")),
-    )
-    shared = []
-    for kind, option, mode, new in asked:
-        if mode == "host":
-            shared.append(Namespace(kind, "host"))
-        elif mode not in new:
-            raise unsupported_mode(option, mode, (*new[1:], "host"))
-    return tuple(shared)
-
-
-def unsupported_mode(option: str, mode: str, known: "tuple[str, ...]") -> PyctrError:
-    """The error for a namespace that cannot be had."""
-    verb = "is not supported yet" if mode.startswith(("container:", "ns:")) else "is not known"
-    return PyctrError(f"{option} {mode} {verb}", f"Use one of {', '.join(known)}.")
-
-
-def parse_userns(options: "Options", config: Config) -> "tuple[int, int] | None":
-    """The ids that the user keeps inside, or None for the usual maps."""
-    mode = options.userns
-    if mode is None:
-        mode = os.environ.get("PODMAN_USERNS") or config.userns
-    if mode in ("", "host", "private"):
-        return None
-    name, _, settings = mode.partition(":")
-    if name != "keep-id":
-        raise PyctrError(f"--userns {mode} is not supported yet", "Use host or keep-id[:uid=N,gid=N].")
-    ids = {"uid": os.getuid(), "gid": os.getgid()}
-    for setting in settings.split(",") if settings else ():
-        key, _, value = setting.partition("=")
-        if key not in ids or not (value.isascii() and value.isdigit()):
-            raise PyctrError(
-                f"--userns {mode}: {setting!r} is not supported", "Use uid=NUMBER and gid=NUMBER."
-            )
-        ids[key] = int(value)
-    return ids["uid"], ids["gid"]
 
 
 def parse_oom_score(score: int | None, config: Config) -> int | None:

@@ -21,15 +21,20 @@ def run(options: "Options", arguments: "tuple[str, ...]") -> int:
 
 
 def _launch(forked: launch.Launch, options: "Options", arguments: "tuple[str, ...]") -> int:
-    # Loaded after the fork, which spares the monitor's memory; it makes the namespaces meanwhile.
-    from pyctr.cli import making, staying
-    from pyctr.engine import create, starting
+    # Loaded after the fork, which spares the monitor's memory; what the monitor waits for comes first.
+    from pyctr.cli import container_namespaces
+    from pyctr.engine import config as configuration
 
     store = options.store
+    config = configuration.load(store)
+    maps = container_namespaces.maps(options, config)
+    forked.begin(container_namespaces.parse(options, config), maps)
+
+    from pyctr.cli import making, staying
+    from pyctr.engine import starting
+
     request = container_options.create_request(options, arguments, store)
     plan = staying.plan_of(request.stdin_open, request.tty, options)
-    maps = create.maps_of(request)
-    forked.begin(request.namespaces, maps)
     spec = making.make(options, request, maps)
     try:
         starting.start(store, forked, spec, attached=not options.detach)

@@ -77,6 +77,7 @@ def _make_namespaces(
     processes.close_all_but({channel.fileno(), *streams})
     userns.make_namespace()
     channel.send(Entered())
+    _load()  # while the monitor runs newuidmap and newgidmap
     channel.expect(Mapped)
     userns.become_root()
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
@@ -93,10 +94,16 @@ def _make_namespaces(
         os._exit(125)
 
 
+def _load() -> None:
+    """Loads what init needs: after the pivot nothing can be."""
+    from pyctr.net import link, route  # noqa: F401
+    from pyctr.rootless import mounts, seccomp, terminal  # noqa: F401
+    from pyctr.runtime import program, rootfs, users  # noqa: F401
+
+
 def _init(channel: Channel, streams: "tuple[int, int, int]") -> "NoReturn":
     from pyctr.net import link, route
-    from pyctr.rootless import mounts, terminal  # noqa: F401 - loaded now, used after the pivot
-    from pyctr.runtime import program, rootfs, users  # noqa: F401 - loaded now, used after the pivot
+    from pyctr.runtime import program, rootfs
     from pyctr.runtime.spec import SPEC_VERSION, Spec
     from pyctr.storage import paths, records
 
