@@ -94,16 +94,19 @@ class MountNew(Step):
                 raise
             tree = mounts.clone_tree(self.host)
         mounts.set_options(tree, self.words)
-        os.close(scene.root.make_folder(self.target))
-        try:
-            target = scene.root.open_beneath(self.target)
-        except OSError:
-            os.close(tree)
-            raise PyctrError(
-                f"the image has a symbolic link at {self.target}, where {self.fstype} must be mounted",
-                "Rebuild the image with a folder there.",
-            ) from None
-        scene.root.attach(tree, target)
+        scene.root.attach(tree, _open_plain(scene.root, self.target))
+
+
+def _open_plain(root: Root, path: str) -> int:
+    """A descriptor of a folder that is reached without any link, made where it is missing."""
+    os.close(root.make_folder(path))
+    try:
+        return root.open_beneath(path)
+    except OSError:
+        raise PyctrError(
+            f"the image has a symbolic link on the way to {path}, where the kernel's files must be mounted",
+            "Rebuild the image with a folder there.",
+        ) from None
 
 
 class MakeDev(Step):
@@ -183,8 +186,7 @@ class Bind(Step):
                 f"cannot mount {self.source} at {self.target}: {error.strerror}",
                 "The path must exist on the host and be reachable for you.",
             ) from None
-        make = scene.root.make_folder if mounts.is_folder(tree) else scene.root.make_file
-        target = make(self.target)
+        target = self._open_target(scene.root, folder=mounts.is_folder(tree))
         if mounts.is_folder(tree) != mounts.is_folder(target):
             raise PyctrError(
                 f"cannot mount {self.source} at {self.target}: one is a folder, the other a file",
@@ -192,6 +194,11 @@ class Bind(Step):
             )
         mounts.set_options(tree, self.options)
         scene.root.attach(tree, target)
+
+    def _open_target(self, root: Root, *, folder: bool) -> int:
+        if self.target in ("/proc", "/sys"):
+            return _open_plain(root, self.target)
+        return root.make_folder(self.target) if folder else root.make_file(self.target)
 
 
 class CopyUp(Step):
@@ -204,6 +211,16 @@ class CopyUp(Step):
         from pyctr.runtime import copyup
 
         copyup.fill_volume(scene.store, self.volume, scene.root, self.target)
+
+
+class Marker(Step):
+    """The file by which programs know that they are in a container (podman-run(1), /run/.containerenv)."""
+
+    def apply(self, scene: Scene) -> None:
+        try:
+            os.close(scene.root.make_file("/run/.containerenv"))
+        except (OSError, PyctrError):  # an image with a strange /run goes without
+            pass
 
 
 class ReadOnlyRoot(Step):
@@ -270,6 +287,8 @@ def plan(store: paths.Store, spec: Spec) -> "list[Step]":
         Bind(f"{store.container(spec.id)}/{name}", f"/etc/{name}", ("bind", "nosuid", "nodev"))
         for name in _managed(spec)
     ]
+    if spec.rootfs.kind == "image":
+        steps.append(Marker())
     if spec.rootfs.read_only:
         steps.append(ReadOnlyRoot())
     steps.append(Pivot())
