@@ -4,7 +4,8 @@ The order of writing, and what a SIGKILL or power cut after each step leaves:
 1. containers/tmp.<id>/ under its lock        garbage that the next sweep removes
 2. the name, the volumes                      a claim without a container, which the next claimant takes
                                               over; an empty named volume, as was asked for
-3. records in tmp.<id>/, made durable         as 1
+3. records in tmp.<id>/, made durable with    as 1
+   the name
 4. --cidfile                                  a file with the id of a container that is not there
 5. tmp.<id> becomes containers/<id>           the container
 The store lock is held shared throughout, so no sweeper takes the layers or volumes that are being chosen.
@@ -17,7 +18,7 @@ from pyctr.engine import imagedefaults, mounts, names, process, security
 from pyctr.engine.imagedefaults import ImageDefaults
 from pyctr.engine.request import Request
 from pyctr.net.model import Network
-from pyctr.rootless import userns
+from pyctr.rootless import jsontext, userns
 from pyctr.rootless.errors import NoSuchObject, PyctrError
 from pyctr.rootless.idmap import IdMaps
 from pyctr.rootless.values import Value
@@ -204,10 +205,10 @@ class Draft:
     def claim(self, request: Request) -> str:
         """The name, which is this container's from now on."""
         if request.name:
-            names.claim(self.store, request.name, self.id, durable=self.durable)
+            names.claim(self.store, request.name, self.id)
             self.name = request.name
         else:
-            self.name = names.claim_random(self.store, self.id, durable=self.durable)
+            self.name = names.claim_random(self.store, self.id)
         return self.name
 
     def write(self, spec: Spec, request: Request) -> None:
@@ -222,17 +223,14 @@ class Draft:
         self._write_new(paths.SETTINGS, Settings(SETTINGS_VERSION, request.restart))
         self._write_new(paths.STATE, State())
         if self.durable:
-            records.sync_folder(self.folder)
+            written = [f"{self.folder}/{name}" for name in (paths.SPEC, paths.SETTINGS, paths.STATE)]
+            make_durable([self.store.container_name(self.name), *written])
 
     def _write_new(self, name: str, record: Value) -> None:
-        """A record in a folder that nobody reads yet: no temporary, one fsync."""
-        from pyctr.rootless import jsontext
-
+        """A record in a folder that nobody reads yet, so without a temporary."""
         fd = os.open(f"{self.folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             records.write_all(fd, jsontext.dumps(record.to_json()).encode() + b"\n")
-            if self.durable:
-                os.fsync(fd)
         finally:
             os.close(fd)
 
@@ -257,6 +255,19 @@ def _make_locked(folder: str) -> records.Lock:
             return records.lock(folder)
         except FileNotFoundError:
             continue
+
+
+def make_durable(files: "list[str]") -> None:
+    """Lets new files survive a power cut, with their names: fsync commits these too on every journal."""
+    fds = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in files]
+    try:
+        for fd in fds:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)  # starts to write: one commit then serves all
+        for fd in fds:
+            os.fsync(fd)
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 def write_cid_file(path: str, container_id: str) -> None:

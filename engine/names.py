@@ -31,13 +31,16 @@ def random_name() -> str:
     return f"{words.ADJECTIVES[first % len(words.ADJECTIVES)]}_{words.NOUNS[second % len(words.NOUNS)]}"
 
 
-def claim(store: paths.Store, name: str, container_id: str, *, durable: bool) -> None:
-    """Takes a name for a container that is being built under its lock. InUse when another has it."""
+def claim(store: paths.Store, name: str, container_id: str) -> None:
+    """Takes a name for a container that is being built under its lock. InUse when another has it.
+
+    The caller makes the claim durable (`create.make_durable`) together with the container.
+    """
     check(name, "container")
     records.make_folder(store.container_names())
     claimed = store.container_name(name)
     draft = f"{store.container_names()}/.{container_id}"
-    records.write_text(draft, container_id, durable=durable)
+    records.write_text(draft, container_id, durable=False)
     try:
         while True:
             try:
@@ -48,21 +51,19 @@ def claim(store: paths.Store, name: str, container_id: str, *, durable: bool) ->
                     return
     finally:
         _unlink(draft)
-    if durable:
-        records.sync_folder(store.container_names())
 
 
-def claim_random(store: paths.Store, container_id: str, *, durable: bool) -> str:
+def claim_random(store: paths.Store, container_id: str) -> str:
     """A random name that nobody had, now claimed."""
     for _ in range(_ATTEMPTS):
         name = random_name()
         try:
-            claim(store, name, container_id, durable=durable)
+            claim(store, name, container_id)
             return name
         except InUse:
             continue
     name = f"container_{container_id[:12]}"
-    claim(store, name, container_id, durable=durable)
+    claim(store, name, container_id)
     return name
 
 

@@ -37,19 +37,18 @@ def test_random_names_have_two_words_and_are_many() -> None:
     assert all(names.check(name, "container").count("_") == 1 for name in drawn)
 
 
-@pytest.mark.parametrize("durable", [True, False])
-def test_a_name_belongs_to_one_container(place: Store, durable: bool) -> None:
+def test_a_name_belongs_to_one_container(place: Store) -> None:
     make_container(place, ONE)
-    names.claim(place, "web", ONE, durable=durable)
+    names.claim(place, "web", ONE)
     assert names.owner_of(place, "web") == ONE
     with pytest.raises(InUse, match=f"the container name 'web' is already in use by {ONE}"):
-        names.claim(place, "web", TWO, durable=durable)
+        names.claim(place, "web", TWO)
     assert os.listdir(place.container_names()) == ["web"]
 
 
 def test_a_claim_of_a_container_that_is_gone_is_taken_over(place: Store) -> None:
-    names.claim(place, "web", ONE, durable=True)
-    names.claim(place, "web", TWO, durable=True)
+    names.claim(place, "web", ONE)
+    names.claim(place, "web", TWO)
     assert names.owner_of(place, "web") == TWO
 
 
@@ -57,10 +56,10 @@ def test_a_claim_of_a_container_that_is_being_built_holds(place: Store) -> None:
     draft = f"{place.containers()}/tmp.{ONE}"
     os.makedirs(draft)
     with records.lock(draft):
-        names.claim(place, "web", ONE, durable=True)
+        names.claim(place, "web", ONE)
         with pytest.raises(InUse):
-            names.claim(place, "web", TWO, durable=True)
-    names.claim(place, "web", TWO, durable=True)
+            names.claim(place, "web", TWO)
+    names.claim(place, "web", TWO)
     assert names.owner_of(place, "web") == TWO
 
 
@@ -68,14 +67,14 @@ def test_a_claim_of_a_container_that_is_being_built_holds(place: Store) -> None:
 def test_a_claim_without_an_id_blocks_nobody(place: Store, content: str) -> None:
     os.makedirs(place.container_names())
     pathlib.Path(place.container_name("web")).write_text(content)
-    names.claim(place, "web", ONE, durable=True)
+    names.claim(place, "web", ONE)
     assert names.owner_of(place, "web") == ONE
 
 
 def test_only_the_owner_gives_a_name_back(place: Store) -> None:
     names.release(place, "web", ONE)
     make_container(place, ONE)
-    names.claim(place, "web", ONE, durable=True)
+    names.claim(place, "web", ONE)
     names.release(place, "web", TWO)
     assert names.owner_of(place, "web") == ONE
     names.release(place, "web", ONE)
@@ -83,7 +82,7 @@ def test_only_the_owner_gives_a_name_back(place: Store) -> None:
 
 
 def test_one_of_many_gets_a_stale_name(place: Store) -> None:
-    names.claim(place, "web", "0" * 64, durable=False)
+    names.claim(place, "web", "0" * 64)
     ids = [f"{number:064x}" for number in range(1, 17)]
     for each in ids:
         make_container(place, each)
@@ -96,7 +95,7 @@ def test_one_of_many_gets_a_stale_name(place: Store) -> None:
 
 def try_claim(place: Store, container_id: str) -> bool:
     try:
-        names.claim(place, "web", container_id, durable=False)
+        names.claim(place, "web", container_id)
     except InUse:
         return False
     return True
@@ -106,4 +105,4 @@ def test_random_claims_differ(place: Store) -> None:
     ids = [f"{number:064x}" for number in range(50)]
     for each in ids:
         make_container(place, each)
-    assert len({names.claim_random(place, each, durable=False) for each in ids}) == len(ids)
+    assert len({names.claim_random(place, each) for each in ids}) == len(ids)

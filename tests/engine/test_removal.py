@@ -71,7 +71,7 @@ def test_what_cannot_be_read_is_removed_by_force_only(store: Store, spoil: str, 
 def test_the_name_is_free_again(store: Store) -> None:
     samples.make(store, ID, "web", state=ENDED)
     removal.remove(store, ID)
-    names.claim(store, "web", OTHER, durable=False)
+    names.claim(store, "web", OTHER)
 
 
 def test_a_name_that_another_took_over_is_kept(store: Store) -> None:
@@ -137,7 +137,7 @@ def test_a_sweep_removes_what_was_half_made(store: Store) -> None:
     records.write_text(store.container_name("web"), ID, durable=False)
     removal.sweep(store)
     assert not os.path.exists(removal.hidden(store, ID))
-    names.claim(store, "web", OTHER, durable=False)
+    names.claim(store, "web", OTHER)
 
 
 @pytest.mark.parametrize(
