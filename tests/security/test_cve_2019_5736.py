@@ -28,41 +28,42 @@ os.execv("/bin/sh", ["sh", "-c", f'''
     exit 0'''])
 """
 
-# Looks into every process that appears, until it is told to stop by the end of its input.
+# Looks into every process that appears, until there is something to read. A look counts when the process
+# was still the joiner afterwards: a program that has just been executed may be looked into.
 WATCHER = """
-import os, select, sys
-seen, own = set(), os.readlink("/proc/self/exe")
-def look(pid):
-    try:
-        exe = os.readlink(f"/proc/{pid}/exe")
-    except PermissionError:
-        report("hidden")
-        for path in ("environ", "maps", "mem"):
-            try:
-                os.read(os.open(f"/proc/{pid}/{path}", os.O_RDONLY), 1)
-                report(f"read {path} of a joiner")
-            except OSError:
-                pass
-        for path in ("fd", "map_files"):
-            try:
-                os.listdir(f"/proc/{pid}/{path}")
-                report(f"listed {path} of a joiner")
-            except OSError:
-                pass
-    except OSError:
-        pass
-    else:
-        if not exe.startswith(("/usr/", "/bin/")):
-            report(f"saw {exe}")
+import os, select
+seen = set()
 def report(line):
     if line not in seen:
         seen.add(line)
         print(line, flush=True)
+def is_hidden(pid):
+    try:
+        exe = os.readlink(f"/proc/{pid}/exe")
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    if not exe.startswith(("/usr/", "/bin/")):
+        report(f"saw {exe}")
+    return False
+def look(pid, what):
+    try:
+        if what in ("fd", "map_files"):
+            os.listdir(f"/proc/{pid}/{what}")
+        else:
+            os.read(os.open(f"/proc/{pid}/{what}", os.O_RDONLY), 1)
+    except OSError:
+        return
+    if is_hidden(pid):
+        report(f"looked into {what}")
 print("watching", flush=True)
 while not select.select([0], [], [], 0)[0]:
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) > 1:
-            look(name)
+    for pid in os.listdir("/proc"):
+        if pid.isdigit() and int(pid) > 1 and is_hidden(pid):
+            report("hidden")
+            for what in ("environ", "maps", "mem", "fd", "map_files", "root", "cwd"):
+                look(pid, what)
 """
 
 
