@@ -43,7 +43,6 @@ def test_a_container_on_disk(place: Store, ephemeral: bool) -> None:
     assert (
         os.path.exists(f"{folder}/{paths.EPHEMERAL}") == spec.ephemeral == spec.rootfs.volatile == ephemeral
     )
-    assert os.path.isdir(f"{folder}/{paths.WORK}")
     assert os.listdir(place.containers()) == [spec.id]
     assert names.owner_of(place, spec.name) == spec.id
     assert volumes.names(place) == list(spec.anonymous_volumes)
