@@ -16,8 +16,11 @@ if TYPE_CHECKING:
             PyctrError when a host port is not free, an option is unknown or the executable is missing.
             """
 
-        def after_ready(self, helper: Helper, network: Network) -> None:
-            """Asks a ready helper for what its arguments could not say. PyctrError names the port."""
+        def after_ready(self, helper: Helper, network: Network, pid: int) -> None:
+            """Asks a ready helper for what its arguments could not say; `pid` is a process of the container.
+
+            PyctrError names the port that was refused.
+            """
 
         def address(self, network: Network) -> Address:
             """What is known of the container's addresses."""
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
             """The error for a helper that ended too early, from what it wrote to standard error."""
 
 
-HELPERS = ("pasta", "slirp4netns")  # in order of preference
+HELPERS = ("pasta", "slirp4netns")
 INSTALL = {
     "pasta": "Install the package passt (Debian, Fedora).",
     "slirp4netns": "Install the package slirp4netns (Debian, Fedora).",
@@ -42,7 +45,7 @@ class _NoHelper:
     def helper(self, network: Network, folder: str) -> None:
         return None
 
-    def after_ready(self, helper: Helper, network: Network) -> None:
+    def after_ready(self, helper: Helper, network: Network, pid: int) -> None:
         return None
 
     def address(self, network: Network) -> Address:
@@ -72,12 +75,19 @@ def by_name(name: str) -> "Driver":
 
 
 def default_name() -> str:
-    """The driver of a container that asks for none; PyctrError when no helper is installed."""
+    """The driver of a container that asks for none; PyctrError when no helper is installed.
+
+    pasta, unless it is older than August 2024 and slirp4netns is there: Debian 12's pasta was seen to cut
+    and to repeat what a stream carries when its ends are closed one after the other, and to lose the answers
+    of UDP ports that are published under another number.
+    """
     from pyctr.rootless import processes
 
-    for name in HELPERS:
-        if processes.find_executable(name):
-            return name
+    pasta, slirp4netns = (processes.find_executable(name) for name in HELPERS)
+    if pasta and (not slirp4netns or has_option(pasta, "map-guest-addr")):
+        return "pasta"
+    if slirp4netns:
+        return "slirp4netns"
     raise PyctrError(
         "no network helper is installed, so a container cannot have a network",
         "Install the package passt, or slirp4netns (Debian, Fedora); or use --network none or host.",

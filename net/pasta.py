@@ -18,6 +18,8 @@ _LOUD = ("-d", "--debug", "--trace")
 def helper(network: Network, folder: str) -> Helper:
     """pasta in the foreground; init waits for the default route."""
     path = drivers.executable("pasta")
+    if not _maps_guest(path):
+        _refuse_moved_udp(network)
     ports.check_free(network.ports, ipv6=not _ipv4_only(network))
     return Helper((path, *arguments(network, maps_guest=_maps_guest(path)), "{pid}"), "route")
 
@@ -53,11 +55,21 @@ def _maps_guest(path: str) -> bool:
     return drivers.has_option(path, "map-guest-addr")
 
 
+def _refuse_moved_udp(network: Network) -> None:
+    """Debian 12's pasta passes such datagrams in, and loses the answers."""
+    for mapping in network.ports:
+        if mapping.protocol == "udp" and mapping.host_port != mapping.container_port:
+            raise PyctrError(
+                f"this pasta is too old to publish {ports.describe(mapping)} under another number",
+                "Publish the container's own port number, or use --network slirp4netns.",
+            )
+
+
 def _ipv4_only(network: Network) -> bool:
     return "-4" in network.options or "--ipv4-only" in network.options
 
 
-def after_ready(helper: Helper, network: Network) -> None:
+def after_ready(helper: Helper, network: Network, pid: int) -> None:
     """Nothing: pasta has bound its ports before it sets up the interface."""
 
 

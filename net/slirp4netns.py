@@ -135,19 +135,39 @@ def _socket_path(folder: str) -> str:
     return path
 
 
-def after_ready(helper: Helper, network: Network) -> None:
-    """Asks for each port over the api socket, then removes that socket: nothing else uses it."""
+def after_ready(helper: Helper, network: Network, pid: int) -> None:
+    """Asks for each port over the api socket, then removes that socket: nothing else uses it.
+
+    UDP from the host's loopback is forwarded by a process of our own: slirp4netns shows such datagrams as
+    coming from the gateway, and drops the answers to it as an attempt to reach the host's loopback.
+    """
     if not helper.api_socket:
         return
     try:
         for mapping in network.ports:
-            for offset in range(mapping.length):
-                _forward(helper.api_socket, mapping, offset)
+            if not _is_loopback_udp(mapping):
+                for offset in range(mapping.length):
+                    _forward(helper.api_socket, mapping, offset)
     finally:
         try:
             os.unlink(helper.api_socket)
         except FileNotFoundError:
             pass
+    local = tuple([mapping for mapping in network.ports if _needs_forwarder(mapping)])
+    if local:
+        from pyctr.net import udpforward
+
+        udpforward.start(local, pid, address(network).ipv4)
+
+
+def _is_loopback_udp(mapping: PortMapping) -> bool:
+    return mapping.protocol == "udp" and mapping.host_ip.startswith("127.")
+
+
+def _needs_forwarder(mapping: PortMapping) -> bool:
+    return mapping.protocol == "udp" and (
+        mapping.host_ip in ("", "0.0.0.0") or mapping.host_ip.startswith("127.")
+    )
 
 
 def _forward(api_socket: str, mapping: PortMapping, offset: int) -> None:

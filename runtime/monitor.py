@@ -165,6 +165,18 @@ class Monitor:
         poll = select.poll()
         poll.register(channel.fileno(), select.POLLIN)
         poll.register(self.control.fileno(), 0)
+        helper = os.pidfd_open(self.helper) if self.helper else -1
+        if helper >= 0:
+            poll.register(helper, select.POLLIN)
+        try:
+            return self._await_event(poll, channel, kind, helper)
+        finally:
+            if helper >= 0:
+                os.close(helper)
+
+    def _await_event(
+        self, poll: select.poll, channel: Channel, kind: "type[V]", helper: int
+    ) -> "tuple[V, list[int]]":
         while True:
             ready = [fd for fd, _ in poll.poll()]
             if channel.fileno() in ready:
@@ -174,6 +186,10 @@ class Monitor:
                 if isinstance(message, Failed):
                     raise message.error()
                 raise PyctrError("the container's init ended while it was set up", self._why_init_ended())
+            if helper in ready:  # init would wait for its route in vain
+                from pyctr.runtime import nethelper
+
+                raise nethelper.failure(self.spec.network, self._network_log())
             if self.control.fileno() in ready:
                 raise EOFError("the command gave up")
 
@@ -196,17 +212,19 @@ class Monitor:
             return -1
         from pyctr.runtime import nethelper
 
-        log = f"{self.store.container_run(self.spec.id)}/{paths.NETWORK_LOG}"
-        self.helper, ready = nethelper.start(helper, self.pid, log)
+        self.helper, ready = nethelper.start(helper, self.pid, self._network_log())
         return ready
+
+    def _network_log(self) -> str:
+        return f"{self.store.container_run(self.spec.id)}/{paths.NETWORK_LOG}"
 
     def _await_helper(self, ready: int) -> None:
         helper = self.launch.helper
         if helper is not None:
             from pyctr.runtime import nethelper
 
-            log = f"{self.store.container_run(self.spec.id)}/{paths.NETWORK_LOG}"
-            nethelper.await_ready(helper, self.spec.network, self.helper, ready, log)
+            log = self._network_log()
+            nethelper.await_ready(helper, self.spec.network, self.helper, ready, log, container=self.pid)
 
     def _leave_terminal(self) -> None:
         """From now on the command's terminal may close: no stream of ours leads to it."""

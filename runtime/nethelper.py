@@ -7,6 +7,7 @@ import select
 from pyctr.net import drivers
 from pyctr.net.model import Helper, Network
 from pyctr.rootless import processes, syscalls
+from pyctr.rootless.errors import PyctrError
 
 _TIMEOUT = 10_000  # milliseconds until a helper must have said that it is ready
 
@@ -46,8 +47,11 @@ def _execute(argv: "list[str]", errors: int, ready: int) -> None:
         os._exit(127)
 
 
-def await_ready(helper: Helper, network: Network, pid: int, ready: int, log: str) -> None:
-    """Waits until the helper is ready and has its ports; PyctrError with its words when it ends before."""
+def await_ready(helper: Helper, network: Network, pid: int, ready: int, log: str, *, container: int) -> None:
+    """Waits until the helper `pid` is ready and the ports of the process `container` are published.
+
+    PyctrError with the helper's words when it ends before.
+    """
     driver = drivers.by_name(network.driver)
     pidfd = os.pidfd_open(pid)
     try:
@@ -57,16 +61,21 @@ def await_ready(helper: Helper, network: Network, pid: int, ready: int, log: str
             poll.register(ready, select.POLLIN)
         events = [fd for fd, _ in poll.poll(_TIMEOUT if ready >= 0 else 0)]
         if pidfd in events or (ready >= 0 and not events):
-            raise drivers.explain_failure(network, _text(log))
+            raise failure(network, log)
         if ready >= 0 and not os.read(ready, 1):
             poll.unregister(ready)
             poll.poll(_TIMEOUT)
-            raise drivers.explain_failure(network, _text(log))
+            raise failure(network, log)
     finally:
         os.close(pidfd)
         if ready >= 0:
             os.close(ready)
-    driver.after_ready(helper, network)
+    driver.after_ready(helper, network, container)
+
+
+def failure(network: Network, log: str) -> PyctrError:
+    """The error for a helper that has ended, with its own words."""
+    return drivers.explain_failure(network, _text(log))
 
 
 def _text(log: str) -> str:

@@ -108,7 +108,7 @@ class Connected(Sandbox):
         self.helper, ready = nethelper.start(plan, self.pid, self.log)
         if plan.ready == "route":
             self.call(route.wait_default_route)
-        nethelper.await_ready(plan, network, self.helper, ready, self.log)
+        nethelper.await_ready(plan, network, self.helper, ready, self.log, container=self.pid)
 
     def close(self) -> None:
         if self.helper:

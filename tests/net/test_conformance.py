@@ -1,17 +1,17 @@
 """What every driver of a network does, tried on real namespaces, helpers and sockets."""
 
+import concurrent.futures
 import contextlib
 import hashlib
 import os
 import pathlib
 import socket
 import struct
-import threading
 from collections.abc import Iterator
 
 import pytest
 
-from pyctr.net import names, ports, uplink
+from pyctr.net import drivers, names, ports, uplink
 from pyctr.net.model import Network, PortMapping
 from pyctr.rootless import processes
 from pyctr.rootless.errors import PyctrError
@@ -63,10 +63,15 @@ def test_a_default_route_is_there_at_once(driver: str, tmp_path: pathlib.Path) -
 
 @every_driver
 def test_the_address_is_the_one_that_is_told(driver: str, tmp_path: pathlib.Path) -> None:
-    with connected(Network(driver), tmp_path) as sandbox, sandbox.make_socket(kind=socket.SOCK_DGRAM) as probe:
+    with (
+        connected(Network(driver), tmp_path) as sandbox,
+        sandbox.make_socket(kind=socket.SOCK_DGRAM) as probe,
+    ):
         probe.connect(("203.0.113.1", 9))
         assert probe.getsockname()[0] == sandbox.address.ipv4
-        assert f"\n{sandbox.address.interface}\t" in pathlib.Path(f"/proc/{sandbox.pid}/net/route").read_text()
+        assert (
+            f"\n{sandbox.address.interface}\t" in pathlib.Path(f"/proc/{sandbox.pid}/net/route").read_text()
+        )
 
 
 def query(sock: socket.socket, server: str) -> bytes:
@@ -85,7 +90,10 @@ def test_the_first_name_server_answers(driver: str, tmp_path: pathlib.Path) -> N
         except OSError:
             pytest.skip(f"{host_server}, the name server of this machine, does not answer")
     server = names.resolv_conf_text(Network(driver)).split("nameserver ")[1].split()[0]
-    with connected(Network(driver), tmp_path) as sandbox, sandbox.make_socket(kind=socket.SOCK_DGRAM) as sock:
+    with (
+        connected(Network(driver), tmp_path) as sandbox,
+        sandbox.make_socket(kind=socket.SOCK_DGRAM) as sock,
+    ):
         assert query(sock, server)[:2] == struct.pack(">H", 4711)
 
 
@@ -102,40 +110,53 @@ def digest(connection: socket.socket) -> str:
     return seen.hexdigest()
 
 
-def check_transfer(one: socket.socket, other: socket.socket) -> None:
-    """Both ways at once; nothing is lost or changed."""
+def transfer(*ways: tuple[socket.socket, socket.socket]) -> None:
+    """Megabytes each way (from, to) at once, each end closed when it is done; nothing is lost."""
     block = os.urandom(1 << 20)
     expected = hashlib.sha256(block * MEGABYTES).hexdigest()
-    results: list[str] = []
-    threads = [threading.Thread(target=pour, args=(end, block)) for end in (one, other)]
-    threads += [
-        threading.Thread(target=lambda end=end: results.append(digest(end)))  # type: ignore[misc]
-        for end in (one, other)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == [expected, expected]
+    with concurrent.futures.ThreadPoolExecutor(2 * len(ways)) as pool:
+        poured = [pool.submit(pour, source, block) for source, _ in ways]
+        digests = [pool.submit(digest, target) for _, target in ways]
+        for each in poured:
+            each.result()
+        assert [each.result() for each in digests] == [expected] * len(ways)
+
+
+def is_old_pasta(driver: str) -> bool:
+    """Whether this is the pasta that drivers.default_name avoids."""
+    return driver == "pasta" and not drivers.has_option(drivers.executable(driver), "map-guest-addr")
+
+
+def skip_old_pasta(driver: str) -> None:
+    if is_old_pasta(driver):
+        pytest.xfail("a pasta before August 2024 cuts and repeats streams that are closed one end at a time")
 
 
 @every_driver
-def test_a_large_transfer_to_the_outside_arrives_whole(driver: str, tmp_path: pathlib.Path) -> None:
+def test_large_transfers_to_the_outside_arrive_whole(driver: str, tmp_path: pathlib.Path) -> None:
     network = Network(driver, OWN_ADDRESS[driver])
     with connected(network, tmp_path) as sandbox, listener(host_address()) as waiting:
         with sandbox.connect(*waiting.getsockname()) as inner, accepted(waiting) as outer:
-            check_transfer(inner, outer)
+            transfer((inner, outer))
+        with sandbox.connect(*waiting.getsockname()) as inner, accepted(waiting) as outer:
+            transfer((outer, inner))
+        skip_old_pasta(driver)
+        with sandbox.connect(*waiting.getsockname()) as inner, accepted(waiting) as outer:
+            transfer((inner, outer), (outer, inner))
 
 
 @every_driver
-def test_a_large_transfer_through_a_published_port_arrives_whole(
-    driver: str, tmp_path: pathlib.Path
-) -> None:
+def test_large_transfers_through_a_published_port_arrive_whole(driver: str, tmp_path: pathlib.Path) -> None:
     mapping = free_ports("127.0.0.1::8080")
+    door = ("127.0.0.1", mapping[0].host_port)
     with connected(Network(driver, ports=mapping), tmp_path) as sandbox, sandbox.listen(8080) as waiting:
-        with socket.create_connection(("127.0.0.1", mapping[0].host_port), SECONDS) as outer:
-            with accepted(waiting) as inner:
-                check_transfer(inner, outer)
+        with socket.create_connection(door, SECONDS) as outer, accepted(waiting) as inner:
+            transfer((inner, outer))
+        with socket.create_connection(door, SECONDS) as outer, accepted(waiting) as inner:
+            transfer((outer, inner))
+        skip_old_pasta(driver)
+        with socket.create_connection(door, SECONDS) as outer, accepted(waiting) as inner:
+            transfer((inner, outer), (outer, inner))
 
 
 def speak(sandbox: Connected, waiting: socket.socket, address: str, port: int) -> str:
@@ -186,18 +207,42 @@ def test_ports_are_published_on_ipv6_where_the_driver_can(driver: str, tmp_path:
                 assert speak(sandbox, waiting, "::1", mapping.host_port) == "::1"
 
 
+def echo(inner: socket.socket, port: int, word: bytes) -> None:
+    """A datagram from a new client on the host's loopback and the answer to it."""
+    with socket.socket(type=socket.SOCK_DGRAM) as outer:
+        outer.settimeout(SECONDS)
+        outer.connect(("127.0.0.1", port))
+        for _ in range(2):
+            outer.send(word)
+            heard, peer = inner.recvfrom(99)
+            inner.sendto(heard + b" back", peer)
+            assert outer.recv(99) == word + b" back"
+
+
 @every_driver
-def test_published_udp_ports_are_reached(driver: str, tmp_path: pathlib.Path) -> None:
-    number = free_ports("127.0.0.1::5353/udp")[0].host_port
-    mapping = ports.parse_publish(f"127.0.0.1:{number}:{number}/udp")
-    with connected(Network(driver, ports=(mapping,)), tmp_path) as sandbox:
-        with sandbox.datagrams(number) as inner, socket.socket(type=socket.SOCK_DGRAM) as outer:
-            outer.settimeout(SECONDS)
-            outer.connect(("127.0.0.1", number))
-            outer.send(b"word")
-            word, peer = inner.recvfrom(9)
-            inner.sendto(word + b" back", peer)
-            assert outer.recv(9) == b"word back"
+@pytest.mark.parametrize("host", ["", "127.0.0.1:"])
+def test_published_udp_ports_are_reached(driver: str, host: str, tmp_path: pathlib.Path) -> None:
+    number = free_ports("127.0.0.1::5353/udp")[
+        0
+    ].host_port  # one number on both sides: all pastas can do that
+    mapping = ports.parse_publish(f"{host}{number}:{number}/udp")
+    with (
+        connected(Network(driver, ports=(mapping,)), tmp_path) as sandbox,
+        sandbox.datagrams(number) as inner,
+    ):
+        echo(inner, number, b"one")
+        echo(inner, number, b"other")
+
+
+@every_driver
+def test_a_range_of_udp_ports_can_have_other_numbers_inside(driver: str, tmp_path: pathlib.Path) -> None:
+    if is_old_pasta(driver):
+        with pytest.raises(PyctrError, match="udp"):
+            Connected(Network(driver, ports=(ports.parse_publish("5353:53/udp"),)), tmp_path)
+        return
+    mapping = free_ports("5353-5354/udp")[0]
+    with connected(Network(driver, ports=(mapping,)), tmp_path) as sandbox, sandbox.datagrams(5354) as inner:
+        echo(inner, mapping.host_port + 1, b"word")
 
 
 def names_of_the_host(sandbox: Connected) -> list[str]:
@@ -244,8 +289,6 @@ def test_a_port_in_use_is_an_error_that_names_it(driver: str, tmp_path: pathlib.
 
 @every_driver
 def test_a_helper_that_cannot_start_says_why(driver: str, tmp_path: pathlib.Path) -> None:
-    from pyctr.net import drivers
-
     network = Network(driver)
     plan = drivers.by_name(driver).helper(network, str(tmp_path))
     assert plan is not None
@@ -257,7 +300,7 @@ def test_a_helper_that_cannot_start_says_why(driver: str, tmp_path: pathlib.Path
         assert ended(pidfd)
         os.close(pidfd)
         with pytest.raises(PyctrError, match=rf"{driver} could not.*/proc/{gone}/ns/\w+: No such file"):
-            nethelper.await_ready(plan, network, child, ready, log)
+            nethelper.await_ready(plan, network, child, ready, log, container=gone)
     finally:
         os.waitpid(child, 0)
 
@@ -270,9 +313,12 @@ def test_the_helper_dies_with_its_parent(driver: str, tmp_path: pathlib.Path) ->
     if not parent:
         os.close(parent_end)
         inner = Connected.__new__(Connected)
-        inner.process, inner.pid, inner.log, inner.helper = sandbox.process, sandbox.pid, str(tmp_path / "log"), 0
-        from pyctr.net import drivers
-
+        inner.process, inner.pid, inner.log, inner.helper = (
+            sandbox.process,
+            sandbox.pid,
+            str(tmp_path / "log"),
+            0,
+        )
         plan = drivers.by_name(driver).helper(Network(driver), str(tmp_path))
         assert plan is not None
         inner._start(plan, Network(driver))
