@@ -33,17 +33,15 @@ class Row(Value):
 
 
 def find(store: "Store", options: "Options", arguments: "tuple[str, ...]") -> list[Row]:
-    """The rows in the order that was asked for."""
+    """The rows in the order that was asked for. Filters by reference hide the other names of an image."""
     filters = (*options.filter, *[f"reference={name}" for name in arguments])
-    found = imagefilters.select(store, images.list_images(store), filters)
+    patterns = [text.partition("=")[2] for text in filters if text.startswith("reference=")]
+    wanted = [imagefilters.by_reference(store, pattern) for pattern in patterns]
     rows = []
-    for each in found:
-        names = [
-            name
-            for name in each.names
-            if not arguments or imagefilters.by_reference(store, arguments[0])(each.replace(names=(name,)))
-        ]
-        rows += [Row(each.id, name, each.names, each.image) for name in names or [""]]
+    for each in imagefilters.select(store, images.list_images(store), filters):
+        for name in each.names or ("",):
+            if not wanted or any([test(each.replace(names=(name,))) for test in wanted]):
+                rows.append(Row(each.id, name, each.names, each.image))
     return sorted(rows, key=lambda row: _order(row, options.sort))
 
 
