@@ -3,6 +3,8 @@
 Loaded only when the reader fails, for help and for completion: click takes 30 ms.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import click

@@ -1,5 +1,7 @@
 """What the shell offers while a command line is typed: click's completion, with names from the store."""
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Mapping
