@@ -16,6 +16,7 @@ def main() -> "NoReturn":
     """Runs the program and leaves it."""
     words = sys.argv[1:]
     try:
+        open_standard_streams()
         prepare_output()
         code = dispatch(words)
         flush()
@@ -26,6 +27,13 @@ def main() -> "NoReturn":
 
         code = report(error, debug=wants_debug(words))
     leave(code)
+
+
+def open_standard_streams() -> None:
+    """Opens /dev/null in place of a standard stream that is closed: a socket or a lock would get its number."""
+    while (fd := os.open("/dev/null", os.O_RDWR)) < 3:
+        os.set_inheritable(fd, True)
+    os.close(fd)
 
 
 def prepare_output() -> None:

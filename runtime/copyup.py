@@ -38,9 +38,9 @@ def fill_volume(store: "Store", name: str, root: Root, target: str) -> None:
         volumes.mark_copied(store, name)
 
 
-def copy_folder(root: Root, path: str, target: int) -> None:
-    """Copies what is in a folder of the image, and the folder's own owner and mode, into the folder `target`
-    (a descriptor).
+def copy_folder(root: Root, path: str, target: int, *, attributes: bool = True) -> None:
+    """Copies what is in a folder of the image, and the folder's own owner and mode unless they were chosen,
+    into the folder `target` (a descriptor).
     """
     try:
         source = root.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -51,7 +51,8 @@ def copy_folder(root: Root, path: str, target: int) -> None:
         folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=target)
         try:
             _copy_children(source, folder)
-            _copy_attributes(source, folder)
+            if attributes:
+                _copy_attributes(source, folder)
         finally:
             os.close(folder)
     finally:

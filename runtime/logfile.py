@@ -32,16 +32,30 @@ class LogFile:
             return
         text = logs.format_chunk(stream, data, time.time_ns())
         try:
-            if self.max_size and self._size and self._size + len(text) > self.max_size:
-                self._rotate()
+            if self.max_size:
+                text = self._fill_files(text)
             self._size += os.write(self._fd, text)
         except OSError:
             pass
 
+    def _fill_files(self, text: bytes) -> bytes:
+        """Writes the lines that fill this file and the next ones up; what is left fits into the last one."""
+        while self._size + len(text) > self.max_size:
+            end = text.rfind(b"\n", 0, max(0, self.max_size - self._size)) + 1
+            if not end and not self._size:
+                end = text.index(b"\n") + 1  # a line that is longer has a file of its own
+            self._size += os.write(self._fd, text[:end])
+            text = text[end:]
+            if not text:
+                break
+            self._rotate()
+        return text
+
     def _rotate(self) -> None:
+        full = self._fd
         os.rename(self.path, f"{self.path}.1")
-        os.close(self._fd)
-        self._open()
+        self._open()  # before the old one is closed: where this fails, no stranger gets its number
+        os.close(full)
 
     def close(self) -> None:
         if self._fd >= 0:

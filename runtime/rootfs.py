@@ -155,6 +155,7 @@ class Tmpfs(Step):
     def apply(self, scene: Scene) -> None:
         data = tuple([o for o in self.options if o.partition("=")[0] in _TMPFS_KEYS and "=" in o])
         target = scene.root.make_folder(self.target)
+        chosen = any(option.startswith(("mode=", "uid=", "gid=")) for option in data)
         if not any(option.startswith("mode=") for option in data):
             data += (
                 (f"mode={os.fstat(target).st_mode & 0o7777:o}",)
@@ -165,7 +166,7 @@ class Tmpfs(Step):
         if "tmpcopyup" in self.options:
             from pyctr.runtime import copyup
 
-            copyup.copy_folder(scene.root, self.target, tree)
+            copyup.copy_folder(scene.root, self.target, tree, attributes=not chosen)
         mounts.set_options(tree, tuple([o for o in self.options if o in _TMPFS_WORDS]))
         scene.root.attach(tree, target)
 
