@@ -52,13 +52,12 @@ def _load(
 
 
 class Outside:
-    """A folder of the host that an image points at: nothing in it may change."""
+    """A folder of the host that an image points at: nothing in it may change or be made."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
-        (folder / "pts").mkdir(parents=True)
-        for name in ("null", "console", "hosts", "resolv.conf", "hostname", "ptmx"):
-            (folder / name).write_text("of the host\n")
+        folder.mkdir()
+        (folder / "file").write_text("of the host\n")
         self._before = self._state()
 
     def _state(self) -> list[tuple[str, str]]:
