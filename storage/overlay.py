@@ -29,6 +29,7 @@ def mount(layers: str, lower: tuple[str, ...], folder: str, target: str, *, vola
     upper, work = f"{folder}/{paths.UPPER}", f"{folder}/{paths.WORK}"
     options = f"lowerdir={':'.join(names)},upperdir={_escape(upper)},workdir={_escape(work)},userxattr"
     if volatile:
+        _forget_earlier_mount(work)
         options += ",volatile"
     if len(options) >= os.sysconf("SC_PAGE_SIZE"):
         raise PyctrError(
@@ -45,7 +46,9 @@ def mount(layers: str, lower: tuple[str, ...], folder: str, target: str, *, vola
 
 
 def _make_upper(folder: str, top: str) -> None:
-    """The upper folder of a container that was never started; its owner and mode are those of the container's /."""
+    """The upper folder of a container that was never started; its owner and mode are those of the
+    container's /.
+    """
     upper = f"{folder}/{paths.UPPER}"
     if os.path.isdir(upper):
         return
@@ -59,6 +62,20 @@ def _make_upper(folder: str, top: str) -> None:
     os.chown(draft, status.st_uid, status.st_gid)
     os.chmod(draft, status.st_mode & 0o7777)
     os.rename(draft, upper)
+
+
+def _forget_earlier_mount(work: str) -> None:
+    """The kernel marks a volatile upper layer and refuses (EINVAL) to mount it again: a power cut may have
+    torn it.
+
+    A restart of a --rm container is no power cut, and after one nobody has a use for it.
+    """
+    mark = f"{work}/work/incompat/volatile"
+    for remove, path in ((os.unlink, f"{mark}/dirty"), (os.rmdir, mark)):
+        try:
+            remove(path)
+        except FileNotFoundError:
+            pass
 
 
 def _escape(path: str) -> str:
