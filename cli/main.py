@@ -30,7 +30,7 @@ def main() -> "NoReturn":
 
 
 def open_standard_streams() -> None:
-    """Opens /dev/null in place of a standard stream that is closed: a socket or a lock would get its number."""
+    """Opens /dev/null where a standard stream is closed: a socket or a lock would get its number."""
     while (fd := os.open("/dev/null", os.O_RDWR)) < 3:
         os.set_inheritable(fd, True)
     os.close(fd)
