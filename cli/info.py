@@ -73,7 +73,8 @@ def scalar(value: "Any") -> str:
 
 def text_scalar(text: str) -> str:
     ambiguous = text.lower() in ("", "null", "~", "true", "false", "yes", "no", "on", "off")
-    if ambiguous or is_number(text):
+    looks_like_a_date = text[:1].isdigit() and ("-" in text or ":" in text)
+    if ambiguous or looks_like_a_date or is_number(text):
         return f'"{text}"'
     if text[0] in _SPECIAL or ": " in text or " #" in text or text.endswith(":") or not text.isprintable():
         return "'" + text.replace("'", "''") + "'" if text.isprintable() else format.json_text(text)
