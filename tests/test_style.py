@@ -22,7 +22,7 @@ FOREIGN = [
         r"\biss" + r"ues? #?\d",
         "the iss" + "ue on",
     ),
-    *(r"(?<![\w.])/wo" + r"rk/", r"iss" + r"ues show", r"/tmp/br" + "ief"),
+    *(r"(?<![\w.}])/wo" + r"rk/", r"iss" + r"ues show", r"/tmp/br" + "ief"),
 ]
 
 
