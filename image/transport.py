@@ -192,7 +192,7 @@ def chunks(answer: urllib3.BaseHTTPResponse, url: str, *, insecure: bool) -> Ite
     """The body in pieces. Raises Unreachable when it breaks off or stalls."""
     while True:
         with failures(url, insecure=insecure):
-            piece = answer.read(1 << 18, decode_content=False)
+            piece = answer.read1(1 << 18, decode_content=False)  # what is there: `read` would hold it back
         if not piece:
             return
         yield piece

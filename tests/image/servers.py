@@ -23,6 +23,7 @@ class Scripted:
         self.address = address
         self.answers: dict[str, Answer] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.stalled = threading.Event()  # set when a stalling answer has sent what it sends
         self.over = threading.Event()  # set at the end of the test: what stalls waits for it
 
     def count(self, path: str) -> int:
@@ -127,6 +128,7 @@ def stalling(scripted: Scripted, data: bytes, at: int = 0) -> Answer:
         handler.end_headers()
         handler.wfile.write(data[:at])
         handler.wfile.flush()
+        scripted.stalled.set()
         scripted.over.wait()
 
     return answer

@@ -235,6 +235,7 @@ def test_an_unknown_certificate_is_refused_by_a_strict_caller(tls_registry: str)
         manifest_of(f"{tls_registry}/absent:latest", QUICK.replace(tls_verify=True))
 
 
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_an_unknown_certificate_will_do_on_loopback(tls_registry: str) -> None:
     with pytest.raises(Denied):
         manifest_of(f"{tls_registry}/absent:latest")

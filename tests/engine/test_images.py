@@ -1,0 +1,105 @@
+"""Images and the containers made from them; pulls that are killed or run side by side."""
+
+import os
+import signal
+
+import pytest
+
+from pyctr.engine import images as engine
+from pyctr.image import lookup
+from pyctr.rootless.errors import InUse, PyctrError
+from pyctr.storage import images, sweep
+from pyctr.storage.paths import Store
+from tests.commands import Cli
+from tests.image.servers import Sample, serve, stalling
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("docker.io/library/x:1", ("docker.io/library/x", "1")),
+        ("127.0.0.1:5000/x:y", ("127.0.0.1:5000/x", "y")),
+        ("quay.io/x@sha256:ab", ("quay.io/x", "<none>")),
+    ],
+)
+def test_a_kept_name_has_a_repository_and_a_tag(name: str, parts: tuple[str, str]) -> None:
+    assert engine.split_name(name) == parts
+
+
+def test_an_image_of_a_container_stays(cli: Cli, busybox: str, store: Store) -> None:
+    container = cli("create", busybox, "true").stdout.strip()
+    done = cli("rmi", busybox, check=False)
+    assert done.returncode == 2 and container in done.stderr
+    with pytest.raises(InUse):
+        engine.remove(store, busybox)
+    assert engine.prune(store, every=True)[0] == ()
+    assert lookup.lookup(store, busybox).id
+
+
+def test_force_removes_the_containers_first(cli: Cli, busybox: str, store: Store) -> None:
+    cli("create", busybox, "true")
+    running = cli("run", "-d", busybox, "sleep", "1000").stdout.strip()
+    cli("rmi", "-f", busybox)
+    assert cli("ps", "-aq").stdout == ""
+    assert running and images.image_ids(store) == []
+
+
+def test_another_name_of_a_used_image_can_be_taken(cli: Cli, busybox: str, store: Store) -> None:
+    cli("create", busybox, "true")
+    engine.tag(store, busybox, ("other",))
+    assert engine.remove(store, "other").deleted == ""
+
+
+def test_a_container_keeps_running_when_its_image_moves_on(cli: Cli, busybox: str, store: Store) -> None:
+    container = cli("create", busybox, "cat", "/www/index.html").stdout.strip()
+    cli("untag", busybox)
+    sweep.sweep(store)
+    assert "hello" in cli("start", "-a", container).stdout
+
+
+def test_run_pulls_what_is_missing(cli: Cli, store: Store) -> None:
+    with serve() as scripted:
+        sample = Sample(scripted)
+        done = cli("create", "--pull", "missing", sample.reference, "sh")
+        assert "Trying to pull" in done.stderr
+        assert cli("create", "--pull", "never", sample.reference, "sh").stderr == ""
+    assert images.image_names(store) == [sample.reference]
+
+
+@pytest.mark.parametrize("argv", [["create"], ["run", "--rm"]])
+def test_an_image_that_cannot_be_had_is_told_by_name(cli: Cli, argv: list[str]) -> None:
+    with serve() as scripted:
+        name = f"{scripted.address}/absent:latest"
+        done = cli(*argv, name, check=False)
+    assert done.returncode == 125 and name in done.stderr
+
+
+def test_a_killed_pull_leaves_nothing_that_counts(cli: Cli, store: Store) -> None:
+    with serve() as scripted:
+        sample = Sample(scripted)
+        whole = scripted.answers[sample.blob(sample.layer_digest)]
+        sample.answer(sample.blob(sample.layer_digest), stalling(scripted, sample.layer, 100_000))
+        pull = cli.start("pull", sample.reference)
+        assert scripted.stalled.wait(30)
+        pull.kill()
+        assert pull.wait() == -signal.SIGKILL
+        assert cli("images", "-q").stdout == ""
+        sample.answer(sample.blob(sample.layer_digest), whole)
+        cli("pull", "-q", sample.reference)
+    sweep.sweep(store)
+    left = [name for _, _, names in os.walk(store.blobs()) for name in names if name.startswith("tmp.")]
+    assert left == []
+    assert lookup.lookup(store, sample.reference)
+
+
+def test_pulls_side_by_side_get_along(cli: Cli, store: Store) -> None:
+    with serve() as scripted:
+        sample = Sample(scripted)
+        pulls = [cli.start("pull", "-q", sample.reference) for _ in range(4)]
+        assert [pull.wait(60) for pull in pulls] == [0, 0, 0, 0]
+    assert images.image_names(store) == [sample.reference]
+
+
+def test_a_digest_cannot_be_given_to_an_image(cli: Cli, busybox: str, store: Store) -> None:
+    with pytest.raises(PyctrError, match="digest"):
+        engine.tag(store, busybox, (f"x@sha256:{'0' * 64}",))
