@@ -2,12 +2,15 @@
 
 import sys
 import threading
+import time
 
 from pyctr.image.progress import SILENT, Progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+REDRAW = 0.1  # seconds
 
 
 def choose(*, quiet: bool) -> Progress:
@@ -48,6 +51,7 @@ class Bars(Lines):
         self._tasks: dict[str, TaskID] = {}
         self._lock = threading.Lock()
         self._drawing = False
+        self._drawn = 0.0
 
     def blob_started(self, digest: str, size: int) -> None:
         if not self._drawing:
@@ -59,7 +63,9 @@ class Bars(Lines):
     def blob_moved(self, digest: str, there: int) -> None:
         with self._lock:
             self._bars.update(self._tasks[digest], completed=there)
-            self._bars.refresh()
+            if time.monotonic() - self._drawn > REDRAW:
+                self._bars.refresh()
+                self._drawn = time.monotonic()
 
     def blob_done(self, digest: str, *, skipped: bool = False) -> None:
         short = digest.partition(":")[2][:12]
