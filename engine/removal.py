@@ -241,6 +241,17 @@ def _sweep_exits(store: "Store") -> None:
                 return
 
 
+def finish(store: "Store", container_id: str) -> None:
+    """Removes a --rm container that has ended. Nothing happens when somebody else has done so, or restarts
+    it.
+    """
+    if os.path.exists(f"{store.container(container_id)}/{paths.EPHEMERAL}"):
+        try:
+            remove(store, container_id, volumes=True)
+        except (NoSuchContainer, InUse):
+            pass
+
+
 def cleanup(store: "Store", container_id: str, *, remove_it: bool = False) -> None:
     """Finishes what a monitor began: writes down the end, and removes a --rm container. A running one is
     left alone.

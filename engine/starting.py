@@ -78,7 +78,7 @@ def stay(store: "Store", forked: launch.Launch, spec: Spec, plan: attach.Plan) -
     except EOFError:
         ended = _after_lost_monitor(store, spec)
     if ended is not None and spec.ephemeral:
-        removal.remove(store, spec.id, volumes=True)
+        removal.finish(store, spec.id)
     return ended
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import select
 
 import pytest
 
@@ -166,3 +167,31 @@ def test_cleanup_writes_down_what_a_killed_monitor_did_not(cli: Cli, store: Stor
     assert samples.state_of(store, ONE).status == "exited"
     assert not containers.exists(store, TWO)
     assert cli("wait", ONE, TWO).stdout == "137\n137\n"
+
+
+def test_an_attached_run_learns_the_code_of_what_another_removed(
+    cli: Cli, store: Store, busybox: str
+) -> None:
+    script = "echo ready; sleep 1000"
+    words = ("run", "--rm", "--name", "web", "--network", "none", busybox, "sh", "-c", script)
+    attached = cli.start(*words, stdout=-1, stderr=-1)
+    assert attached.stdout is not None and attached.stdout.readline() == "ready\n"
+    cli("rm", "-f", "-t", "0", "web")
+    assert attached.communicate(timeout=20) == ("", "")
+    assert attached.returncode == 137
+    assert os.listdir(store.containers()) == []
+
+
+def test_a_killed_monitor_is_told_and_cleaned_up(cli: Cli, busybox: str) -> None:
+    detached(cli, busybox, "web")
+    pid, monitor = cli("inspect", "-f", "{{.State.Pid}} {{.State.ConmonPid}}", "web").stdout.split()
+    container = os.pidfd_open(int(pid))
+    os.kill(int(monitor), 9)
+    assert select.select([container], [], [], 20)[0], "the container outlived its monitor"
+    os.close(container)
+    shown = cli("ps", "-a", "--format", "{{.State}} {{.ExitCode}}").stdout
+    assert shown == "exited 137\n"
+    assert cli("inspect", "-f", "{{.State.Error}}", "web").stdout == "its monitor was killed\n"
+    assert cli("wait", "web").stdout == "137\n"
+    assert cli("restart", "web").stdout == "web\n"
+    cli("rm", "-f", "-t", "0", "web")
