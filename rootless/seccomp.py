@@ -26,16 +26,29 @@ def compiled_filter(cache_dir: str, *, capabilities: tuple[str, ...], profile: s
     mask = capability_names.parse(capabilities)
     if profile == DEFAULT:
         path = f"{cache_dir}/default-{VERSION}-{os.uname().machine}-{mask:x}.bpf"
-        return path if _is_complete(path) else _compile_default(path, capabilities)
+        return path if _is_complete(path) else _write(path, _default_program(capabilities))
     text = _read_profile(profile)
     path = f"{cache_dir}/{_digest(text)}-{VERSION}-{os.uname().machine}-{mask:x}.bpf"
     return path if _is_complete(path) else _compile_text(path, text, profile, capabilities)
 
 
 def read_program(path: str) -> bytes:
-    """The compiled program, for syscalls.seccomp_set_filter."""
-    with open(path, "rb", buffering=0) as file:
-        return file.read()
+    """The compiled program, for syscalls.seccomp_set_filter. A removed default one is compiled again."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except FileNotFoundError:
+        return _compile_again(path)
+
+
+def _compile_again(path: str) -> bytes:
+    """A container outlives the cache: the name of its program says what was in it."""
+    profile, _, rest = os.path.basename(path).removesuffix(".bpf").partition("-")
+    if profile != DEFAULT:
+        raise PyctrError(f"the compiled seccomp profile {path} is gone", "Create the container again.")
+    mask = int(rest.rpartition("-")[2], 16)
+    names = [name for number, name in enumerate(capability_names.NAMES) if mask >> number & 1]
+    return _default_program(tuple(names))
 
 
 def _is_complete(path: str) -> bool:
@@ -46,12 +59,11 @@ def _is_complete(path: str) -> bool:
     return size > 0
 
 
-def _compile_default(path: str, capabilities: tuple[str, ...]) -> str:
+def _default_program(capabilities: tuple[str, ...]) -> bytes:
     from pyctr.rootless import seccomp_bpf, seccomp_profile, seccomp_rules
 
     architectures = seccomp_rules.architectures(seccomp_rules.machine())
-    rules = seccomp_profile.default_profile(capabilities, architectures)
-    return _write(path, seccomp_bpf.compile_profile(rules))
+    return seccomp_bpf.compile_profile(seccomp_profile.default_profile(capabilities, architectures))
 
 
 def _compile_text(path: str, text: bytes, source: str, capabilities: tuple[str, ...]) -> str:

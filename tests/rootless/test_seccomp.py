@@ -401,6 +401,18 @@ def test_an_empty_file_is_compiled_again(profiles: Callable[..., pathlib.Path]) 
     assert profiles("CAP_CHOWN").stat().st_size > 0
 
 
+def test_a_removed_default_filter_is_made_again(profiles: Callable[..., pathlib.Path]) -> None:
+    path = profiles("CAP_CHOWN", "CAP_SYS_ADMIN")
+    before = path.read_bytes()
+    path.unlink()
+    assert seccomp.read_program(str(path)) == before
+
+
+def test_a_removed_filter_of_the_users_is_named(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(PyctrError, match="0123-2-x86_64-0.bpf is gone"):
+        seccomp.read_program(str(tmp_path / "0123-2-x86_64-0.bpf"))
+
+
 def test_a_changed_program_has_a_new_version() -> None:
     """When this fails: raise seccomp.VERSION, so that no stale filter is used, and change the pair."""
     profile = seccomp_profile.default_profile(capabilities.DEFAULT, ("x86_64", "x86", "x32"))
