@@ -37,7 +37,7 @@ def _launch(forked: launch.Launch, options: "Options", arguments: "tuple[str, ..
     plan = staying.plan_of(request.stdin_open, request.tty, options)
     spec = making.make(options, request, maps)
     try:
-        starting.start(store, forked, spec, attached=not options.detach)
+        starting.start(store, forked, spec, attached=not options.detach, debug=options.log_level == "debug")
     except BaseException:
         starting.discard(store, spec)
         raise

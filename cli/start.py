@@ -52,7 +52,7 @@ def _start_one(options: "Options", name: str, *, attaching: bool) -> int:
     try:
         spec = containers.read_spec(store, container_id)
         forked.begin(spec.namespaces, starting.maps_of(spec))
-        starting.start(store, forked, spec, attached=attaching)
+        starting.start(store, forked, spec, attached=attaching, debug=options.log_level == "debug")
     except BaseException:
         forked.abort()
         raise

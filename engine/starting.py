@@ -22,9 +22,18 @@ def maps_of(spec: Spec) -> idmap.IdMaps:
     return spec.id_maps or userns.default_maps()
 
 
-def start(store: "Store", forked: launch.Launch, spec: Spec, *, attached: bool, event: str = "start") -> int:
+def start(
+    store: "Store",
+    forked: launch.Launch,
+    spec: Spec,
+    *,
+    attached: bool,
+    event: str = "start",
+    debug: bool = False,
+) -> int:
     """Starts the container of a written record with a forked monitor; the pid of its pid 1.
 
+    With `debug` init tells the steps of set-up on our standard error.
     WrongState when it runs already. PyctrError with the reason, and 126 or 127 when the command cannot be
     executed.
     """
@@ -32,9 +41,8 @@ def start(store: "Store", forked: launch.Launch, spec: Spec, *, attached: bool, 
         truth.settle(store, spec.id)
         helper = _prepare_network(store, spec)
     rows, columns = _window(spec)
-    request = messages.Launch(
-        store.root, store.runroot, spec.id, helper, rows, columns, attached=attached, event=event
-    )
+    names = (store.root, store.runroot, spec.id)
+    request = messages.Launch(*names, helper, rows, columns, attached=attached, event=event, debug=debug)
     pid = forked.start(request)
     if spec.pid_file:
         records.write_text(spec.pid_file, f"{pid}\n", durable=False, mode=0o644)

@@ -123,11 +123,13 @@ def _init(channel: Channel, streams: "tuple[int, int, int]") -> "NoReturn":
     _adjust_oom(spec)
     scene = rootfs.Scene(store, spec)
     for step in rootfs.plan(store, spec):
+        if request.debug:
+            os.write(2, f"init: {step.describe()}\n".encode())
         if isinstance(step, rootfs.Pivot):
             master = _open_terminal(scene, streams, request) if spec.process.tty else -1
         step.apply(scene)
-    if request.wait_for_route:
-        route.wait_default_route()
+    if request.wait_for_routes:
+        route.wait_default_routes(request.wait_for_routes)
     prepared = program.Program(scene.root, spec.process, filters)
     channel.send(Prepared(), (master,) if master >= 0 else ())
     channel.expect(Go)

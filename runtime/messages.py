@@ -49,6 +49,7 @@ class Launch(Value):
         False  # the launching command stays, reads the output and removes an ephemeral container
     )
     event: str = "start"
+    debug: bool = False  # init tells the steps of set-up on the command's standard error
 
 
 class Started(Value):
@@ -88,10 +89,10 @@ class Prepare(Value):
     root: str
     runroot: str
     id: str
-    wait_for_route: bool = False
+    wait_for_routes: tuple[str, ...] = ()  # families whose default route the network helper sets
     rows: int = 0
     columns: int = 0
-    join_session_keyring: bool = True
+    debug: bool = False
 
 
 class Prepared(Value):

@@ -130,9 +130,10 @@ class Monitor:
         with records.lock(folder):
             self._claim(folder)
             ready = self._start_helper()
-            route = ready < 0 and self.launch.helper is not None
+            routes = self.launch.helper.families if self.launch.helper else ()
             size = (self.launch.rows, self.launch.columns)
-            channel.send(Prepare(self.store.root, self.store.runroot, self.spec.id, route, *size))
+            names = (self.store.root, self.store.runroot, self.spec.id)
+            channel.send(Prepare(*names, routes, *size, debug=self.launch.debug))
             streams = Streams(
                 open_log(self.store, self.spec), pipes, stdin_open=self.spec.process.stdin_open
             )
@@ -145,7 +146,10 @@ class Monitor:
             channel.send(Go())
             self._await_execution(channel)
             streams.listen(self.store.container_run(self.spec.id))
-            streams.add_client(self.stream, launching=True)
+            if self.launch.attached:
+                streams.add_client(self.stream, launching=True)
+            else:
+                self.stream.close()
         self.control.send(Started(self.pid))
         self.control.close()
         return streams

@@ -153,28 +153,14 @@ def load_filters(process: Process) -> "tuple[bytes, ...]":
 
     Without a keyring of its own the container would see the user's: then it is denied the keyring calls.
     """
-    filters = (_read_filter(process),) if process.seccomp else ()
+    from pyctr.rootless import seccomp
+
+    filters = (seccomp.read_program(process.seccomp),) if process.seccomp else ()
     if not _join_keyring():
         from pyctr.rootless import seccomp_profile
 
         filters = (*filters, seccomp_profile.keyring_denial())
     return filters
-
-
-def _read_filter(process: Process) -> bytes:
-    """The compiled filter. The default one is made again when the cache was emptied."""
-    from pyctr.rootless import seccomp
-
-    try:
-        return seccomp.read_program(process.seccomp)
-    except FileNotFoundError:
-        folder, name = os.path.split(process.seccomp)
-        if not name.startswith(f"{seccomp.DEFAULT}-"):
-            raise PyctrError(
-                f"the compiled seccomp profile {process.seccomp} of this container is gone",
-                "Create the container again with its --security-opt.",
-            ) from None
-        return seccomp.read_program(seccomp.compiled_filter(folder, capabilities=process.capabilities))
 
 
 def _join_keyring() -> bool:
