@@ -30,6 +30,10 @@ class Stopped(PyctrError):
     """Another transfer of the same pull failed first."""
 
 
+class _AlreadyThere(Exception):
+    """A blob came into the store while its writer was waited for."""
+
+
 class Repository:
     """A repository, read with the credentials of the user. Threads may share it."""
 
@@ -77,18 +81,32 @@ class Repository:
 
         Broken connections are resumed where they ended, also by a later pull. Stopped when `stop` is set.
         """
-        with blobs.writer(store, descriptor.digest, limit=descriptor.size, resume=True) as blob:
-            if blob.size > descriptor.size:
-                blob.restart()
+        try:
+            with blobs.writer(store, descriptor.digest, limit=descriptor.size, resume=True) as blob:
+                if blobs.has_blob(store, descriptor.digest):
+                    raise _AlreadyThere
+                self._fill(blob, descriptor, moved, stop)
+        except _AlreadyThere:  # another pull had the writer's lock and has brought it
+            moved(descriptor.size)
 
-            def write(piece: bytes) -> None:
-                if stop.is_set():
-                    raise Stopped(f"blob {descriptor.digest} was not finished")
-                blob.write(piece)
-                moved(blob.size)
+    def _fill(
+        self,
+        blob: blobs.BlobWriter,
+        descriptor: Descriptor,
+        moved: Callable[[int], None],
+        stop: threading.Event,
+    ) -> None:
+        if blob.size > descriptor.size:
+            blob.restart()
 
-            retrying(self._access, lambda: self._append(blob, descriptor, write), lambda: blob.size)
+        def write(piece: bytes) -> None:
+            if stop.is_set():
+                raise Stopped(f"blob {descriptor.digest} was not finished")
+            blob.write(piece)
             moved(blob.size)
+
+        retrying(self._access, lambda: self._append(blob, descriptor, write), lambda: blob.size)
+        moved(blob.size)
 
     def _append(
         self, blob: blobs.BlobWriter, descriptor: Descriptor, write: Callable[[bytes], None]

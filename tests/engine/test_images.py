@@ -97,6 +97,7 @@ def test_pulls_side_by_side_get_along(cli: Cli, store: Store) -> None:
         sample = Sample(scripted)
         pulls = [cli.start("pull", "-q", sample.reference) for _ in range(4)]
         assert [pull.wait(60) for pull in pulls] == [0, 0, 0, 0]
+        assert scripted.count(sample.blob(sample.layer_digest)) == 1
     assert images.image_names(store) == [sample.reference]
 
 
