@@ -51,12 +51,13 @@ class Address(Value):
 class Helper(Value):
     """The process that carries a container's network, as the monitor starts it.
 
-    In `argv` the word {pid} stands for a process in the container's network and user namespaces, and
-    {ready_fd} for a descriptor that the helper writes to when it is ready. `ready` is fd (wait for that
-    byte) or route (the container's init waits until it has a default route). `api_socket` is where ports are
-    asked for once it is ready (slirp4netns).
+    In `argv` the word {pid} stands for a process in the container's network and user namespaces, {ready_fd}
+    for a descriptor that the helper writes to when it is ready. `ready` is fd (wait for that byte) or route
+    (init waits for the default routes of `families`: inet, inet6). `api_socket` is where ports are asked for
+    once it is ready (slirp4netns).
     """
 
     argv: tuple[str, ...]
     ready: str
     api_socket: str = ""
+    families: tuple[str, ...] = ()

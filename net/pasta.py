@@ -21,7 +21,8 @@ def helper(network: Network, folder: str) -> Helper:
     if not _maps_guest(path):
         _refuse_moved_udp(network)
     ports.check_free(network.ports, ipv6=not _ipv4_only(network))
-    return Helper((path, *arguments(network, maps_guest=_maps_guest(path)), "{pid}"), "route")
+    words = arguments(network, maps_guest=_maps_guest(path))
+    return Helper((path, *words, "{pid}"), "route", families=_families(network))
 
 
 def arguments(network: Network, *, maps_guest: bool) -> tuple[str, ...]:
@@ -53,6 +54,15 @@ def _specifier(mapping: PortMapping) -> str:
 
 def _maps_guest(path: str) -> bool:
     return drivers.has_option(path, "map-guest-addr")
+
+
+def _families(network: Network) -> tuple[str, ...]:
+    """The families whose default route pasta will set, as far as can be told; IPv6 comes last."""
+    if "-6" in network.options or "--ipv6-only" in network.options:
+        return ("inet6",)
+    from pyctr.net import uplink
+
+    return ("inet",) if _ipv4_only(network) or not uplink.has_ipv6() else ("inet", "inet6")
 
 
 def _refuse_moved_udp(network: Network) -> None:

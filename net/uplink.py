@@ -64,14 +64,24 @@ def _default_ipv6() -> tuple[str, str]:
     return min(found)[1:] if found else ("", "")
 
 
+def has_ipv6() -> bool:
+    """Whether a default route of IPv6 leads out of an interface with a global address."""
+    interface = _default_ipv6()[0]
+    return bool(interface and _global_addresses(interface))
+
+
 def _global_ipv6(interface: str) -> tuple[str, int]:
     """The only global address of an interface; of several none, as nobody can tell which one pasta takes."""
-    found = [
+    found = _global_addresses(interface)
+    return found[0] if len(found) == 1 else ("", 0)
+
+
+def _global_addresses(interface: str) -> "list[tuple[str, int]]":
+    return [
         (_text6(fields[0]), int(fields[2], 16))
         for fields in _rows("/proc/net/if_inet6")
         if len(fields) > 5 and fields[5] == interface and fields[3] == _SCOPE_GLOBAL
     ]
-    return found[0] if len(found) == 1 else ("", 0)
 
 
 def _rows(path: str) -> "list[list[str]]":

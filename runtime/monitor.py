@@ -157,10 +157,18 @@ class Monitor:
     def _claim(self, folder: str) -> None:
         """Reads the record and makes sure that nobody else runs this container. The lock is held."""
         self.spec = records.read_record(f"{folder}/{paths.SPEC}", Spec, SPEC_VERSION)
-        self.state = state.read_state(folder)
-        if self.state.status not in _STARTABLE and state.is_alive(self.state.process) is not False:
+        found = state.read_state(folder)
+        if self._is_anothers(found):
             raise PyctrError(f"container {self.spec.id[:12]} is already running", exit_code=125)
+        self.state = found
         records.make_folder(self.store.container_run(self.spec.id))
+
+    @staticmethod
+    def _is_anothers(found: State) -> bool:
+        """Whether it runs, or another monitor is about to start it or to write down its end."""
+        if found.status in _STARTABLE or (found.monitor and found.monitor.pid == os.getpid()):
+            return False
+        return not (state.is_alive(found.process) is state.is_alive(found.monitor) is False)
 
     def _await(self, channel: Channel, kind: "type[V]") -> "tuple[V, list[int]]":
         """The container's next message, while the command lives. Failed is raised; so is the end of

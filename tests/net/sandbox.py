@@ -6,6 +6,7 @@ import pathlib
 import select
 import socket
 import subprocess
+import traceback
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
@@ -33,10 +34,15 @@ class Sandbox:
 
     def call(self, function: Callable[[], object]) -> None:
         """Runs `function` in a child inside the namespaces."""
+        child = self.start(function)
+        assert os.waitpid(child, 0)[1] == 0, "a call inside the namespaces failed"
+
+    def start(self, function: Callable[[], object]) -> int:
+        """The pid of a child that runs `function` inside the namespaces."""
         child = os.fork()
         if not child:
             self._run(function)
-        assert os.waitpid(child, 0)[1] == 0, "a call inside the namespaces failed"
+        return child
 
     def _run(self, function: Callable[[], object]) -> NoReturn:
         try:
@@ -45,6 +51,8 @@ class Sandbox:
                 syscalls.setns(net.fileno(), syscalls.CLONE_NEWNET)
             function()
             os._exit(0)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
 
@@ -107,7 +115,7 @@ class Connected(Sandbox):
     def _start(self, plan: Helper, network: Network) -> None:
         self.helper, ready = nethelper.start(plan, self.pid, self.log)
         if plan.ready == "route":
-            self.call(route.wait_default_route)
+            self.call(lambda: route.wait_default_routes(plan.families))
         nethelper.await_ready(plan, network, self.helper, ready, self.log, container=self.pid)
 
     def close(self) -> None:
