@@ -205,6 +205,8 @@ class Pipeline:
             arguments = self.operands()
             return call(name, arguments if piped is None else [*arguments, piped])
         operands = self.operands()
+        if kind == "field" and len(operands) > 1 and piped is None:
+            return method(operands[0], operands[1:])
         if len(operands) != 1 or piped is not None:
             raise TemplateError("a value is used as a function" if operands else "a command is missing")
         return operands[0]
@@ -275,6 +277,22 @@ def call(name: str, arguments: "list[Node]") -> "Node":
             return function(*[argument(scope) for argument in arguments])
         except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
             raise TemplateError(f"{name}: {error}") from None
+
+    return node
+
+
+def method(function: "Node", arguments: "list[Node]") -> "Node":
+    """A field that is called with arguments, as `.Label "key"` of ps; in a heading it is a field like
+    others.
+    """
+
+    def node(scope: Scope) -> "Any":
+        value = function(scope)
+        if isinstance(value, gofunctions.Heading):
+            return value
+        if not callable(value):
+            raise TemplateError("a value is used as a function")
+        return value(*[argument(scope) for argument in arguments])
 
     return node
 

@@ -61,6 +61,7 @@ def more_fields(each: "Listed") -> "dict[str, Any]":
         "ExitedAt": seconds(state.finished),
         "ExposedPorts": exposed(each),
         "IsInfra": False,
+        "Label": lambda key: summary.labels.get(key, ""),
         "Labels": summary.labels,
         "Mounts": ",".join(mounts(each)),
         "Networks": ",".join(networks(each)),

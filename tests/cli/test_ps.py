@@ -138,3 +138,11 @@ def test_container_ls_is_the_same(cli: Cli, store: Store) -> None:
     samples.make(store, ID, "web")
     for words in (("container", "ls"), ("container", "list"), ("container", "ps")):
         assert cli(*words, "-aq").stdout == f"{ID[:12]}\n"
+
+
+def test_one_label_is_asked_for_by_its_key(cli: Cli, store: Store) -> None:
+    samples.make(store, ID, "web", labels={"a.b": "c"})
+    assert cli("ps", "-a", "--format", '{{.Label "a.b"}}|{{.Label "x"}}|').stdout == "c||\n"
+    assert cli("ps", "-a", "--format", 'table {{.Names}} {{.Label "a.b"}}').stdout.splitlines()[
+        1
+    ].split() == ["web", "c"]
