@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 # What a user of pyctr needs, and nothing else.
-PACKAGES=(python3 python3-venv ca-certificates uidmap passt slirp4netns libseccomp2)
+PACKAGES=(python3 python3-venv ca-certificates uidmap passt slirp4netns)
 
 say() { printf '\n== %s\n' "$*"; }
 
