@@ -2,8 +2,20 @@
 
 from pyctr.net.model import Network
 from pyctr.runtime import rootfs
-from pyctr.runtime.rootfs import Bind, CopyUp, Freeze, MakeDev, Marker, Mask, MountNew, MountRoot, Pivot
-from pyctr.runtime.rootfs import ReadOnlyRoot, Step, Tmpfs
+from pyctr.runtime.rootfs import (
+    Bind,
+    CopyUp,
+    Freeze,
+    MakeDev,
+    Marker,
+    Mask,
+    MountNew,
+    MountRoot,
+    Pivot,
+    ReadOnlyRoot,
+    Step,
+    Tmpfs,
+)
 from pyctr.runtime.spec import Mount, Process, Rootfs, Spec
 from pyctr.storage.paths import Store
 
