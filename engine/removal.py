@@ -193,6 +193,7 @@ def sweep(store: "Store") -> None:
                 _sweep_ephemeral(store, name)
         except (PyctrError, OSError):
             continue
+    _sweep_volumes(store)
     _sweep_exits(store)
 
 
@@ -223,6 +224,18 @@ def _sweep_ephemeral(store: "Store", container_id: str) -> None:
             return
         _hide(store, container_id, volumes=True)
         destroy(store, container_id)
+
+
+def _sweep_volumes(store: "Store") -> None:
+    """Half-made and half-removed volumes, unless a container is being made now: it may be one of its."""
+    from pyctr.storage import volumes as store_volumes
+
+    if store_volumes.drafts(store):
+        try:
+            with records.lock_file(store.store_lock(), wait=False):
+                store_volumes.sweep(store)
+        except (PyctrError, OSError):
+            pass
 
 
 def _sweep_exits(store: "Store") -> None:

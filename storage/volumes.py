@@ -211,3 +211,26 @@ def remove(store: paths.Store, name: str, *, but_for: "tuple[str, ...]" = ()) ->
         from pyctr.storage import trees
 
         trees.remove(doomed)
+
+
+def sweep(store: paths.Store) -> None:
+    """Removes what killed processes left half-made or half-removed. The caller holds the store lock
+    exclusively.
+    """
+    from pyctr.storage import trees
+
+    for draft in drafts(store):
+        try:
+            with records.lock(draft, wait=False):
+                trees.remove(draft)
+        except (BlockingIOError, FileNotFoundError):
+            continue
+
+
+def drafts(store: paths.Store) -> list[str]:
+    """The folders of volumes that are being made or removed."""
+    try:
+        found = os.listdir(store.volumes())
+    except FileNotFoundError:
+        return []
+    return [f"{store.volumes()}/{name}" for name in found if name.startswith(paths.TEMPORARY)]
