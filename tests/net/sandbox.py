@@ -18,19 +18,11 @@ from pyctr.runtime import nethelper
 SECONDS = 10  # the longest wait for an event
 
 
-class Sandbox:
-    """The namespaces of one waiting process."""
+class Namespaces:
+    """The user and network namespaces of a process."""
 
-    def __init__(self) -> None:
-        argv = ["unshare", "--user", "--map-auto", "--map-root-user", "--net", "sh", "-c", "echo; exec cat"]
-        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self.process.stdout is not None
-        assert self.process.stdout.read(1), "unshare failed"
-        self.pid = self.process.pid
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
 
     def call(self, function: Callable[[], object]) -> None:
         """Runs `function` in a child inside the namespaces."""
@@ -94,6 +86,21 @@ class Sandbox:
             made.close()
             raise
         return made
+
+
+class Sandbox(Namespaces):
+    """Namespaces of a process of our own, which only waits."""
+
+    def __init__(self) -> None:
+        argv = ["unshare", "--user", "--map-auto", "--map-root-user", "--net", "sh", "-c", "echo; exec cat"]
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        assert self.process.stdout.read(1), "unshare failed"
+        super().__init__(self.process.pid)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
 
 
 class Connected(Sandbox):
