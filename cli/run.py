@@ -35,7 +35,8 @@ def _launch(forked: launch.Launch, options: "Options", arguments: "tuple[str, ..
 
     request = container_options.create_request(options, arguments, store)
     plan = staying.plan_of(request.stdin_open, request.tty, options)
-    spec = making.make(options, request, maps)
+    state = starting.first_state(forked) if request.ephemeral else None
+    spec = making.make(options, request, maps, state)
     try:
         starting.start(store, forked, spec, attached=not options.detach, debug=options.log_level == "debug")
     except BaseException:

@@ -12,6 +12,7 @@ from pyctr.runtime import launch
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.cli.reader import Options
+    from pyctr.runtime.spec import Spec
 
 
 def start(options: "Options", arguments: "tuple[str, ...]") -> int:
@@ -45,23 +46,33 @@ def _names(options: "Options", arguments: "tuple[str, ...]") -> "list[str]":
 def _start_one(options: "Options", name: str, *, attaching: bool) -> int:
     store = options.store
     container_id = containers.find(store, name)
-    if truth.current(store, container_id).status in truth.ALIVE and not attaching:
-        print(name)
-        return 0
-    forked = launch.fork_monitor()
-    try:
-        spec = containers.read_spec(store, container_id)
-        forked.begin(spec.namespaces, starting.maps_of(spec))
-        starting.start(store, forked, spec, attached=attaching, debug=options.log_level == "debug")
-    except BaseException:
-        forked.abort()
-        raise
+    spec = containers.read_spec(store, container_id)
+    plan = staying.plan_of(options.interactive and spec.process.stdin_open, spec.process.tty, options)
+    running = truth.current(store, container_id).status == "running"
+    forked = None if running else _launch(options, spec, attached=attaching)
     if not attaching:
         print(name)
         return 0
-    plan = staying.plan_of(options.interactive and spec.process.stdin_open, spec.process.tty, options)
-    ended = starting.stay(store, forked, spec, plan)
+    if forked is None:
+        from pyctr.engine import attaching as attachment
+
+        ended = attachment.attach(store, spec, plan)
+    else:
+        ended = starting.stay(store, forked, spec, plan)
     return 0 if ended is None else ended.exit_code
+
+
+def _launch(options: "Options", spec: "Spec", *, attached: bool) -> launch.Launch:
+    store = options.store
+    forked = launch.fork_monitor()
+    try:
+        forked.begin(spec.namespaces, starting.maps_of(spec))
+        starting.start(store, forked, spec, attached=attached, debug=options.log_level == "debug")
+    except BaseException:
+        forked.abort()
+        starting.discard(store, spec)
+        raise
+    return forked
 
 
 COMMAND = Command(

@@ -46,6 +46,8 @@ def attach(store: "Store", spec: Spec, plan: client.Plan) -> ExitRecord | None:
                 "It drops a client that reads too slowly. Attach again.",
             ) from None
         return ExitRecord(1, state.exit_code)
+    finally:
+        sock.close()
 
 
 def _wake(store: "Store", spec: Spec) -> "_socket.socket":

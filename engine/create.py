@@ -34,8 +34,15 @@ if TYPE_CHECKING:
 CID_FILE = "io.podman.annotations.cid-file"  # where podman notes the file that goes with the container
 
 
-def create(store: paths.Store, request: Request, image: "Image | None", maps: IdMaps | None = None) -> Spec:
-    """Makes a container and returns its spec. `image` is None with --rootfs; `maps` are those of `maps_of`.
+def create(
+    store: paths.Store,
+    request: Request,
+    image: "Image | None",
+    maps: IdMaps | None = None,
+    state: State | None = None,
+) -> Spec:
+    """Makes a container and returns its spec. `image` is None with --rootfs; `maps` are those of `maps_of`;
+    `state` is its first one when that is not `created`.
 
     PyctrError (InUse for a taken name) leaves nothing behind.
     """
@@ -50,7 +57,7 @@ def create(store: paths.Store, request: Request, image: "Image | None", maps: Id
         container_id = os.urandom(32).hex()
         with Draft(store, container_id, durable=not request.ephemeral) as draft:
             spec = plan(store, request, image, maps or maps_of(request), container_id, draft.claim(request))
-            draft.write(spec, request)
+            draft.write(spec, request, state or State())
             draft.publish(spec, request)
     return spec
 
@@ -211,7 +218,7 @@ class Draft:
             self.name = names.claim_random(self.store, self.id)
         return self.name
 
-    def write(self, spec: Spec, request: Request) -> None:
+    def write(self, spec: Spec, request: Request, state: State) -> None:
         """The folders, volumes and records of the container."""
         if spec.ephemeral:
             os.close(
@@ -221,7 +228,7 @@ class Draft:
         mounts.make_volumes(self.store, spec.mounts, spec.anonymous_volumes, durable=self.durable)
         self._write_new(paths.SPEC, spec)
         self._write_new(paths.SETTINGS, Settings(SETTINGS_VERSION, request.restart))
-        self._write_new(paths.STATE, State())
+        self._write_new(paths.STATE, state)
         if self.durable:
             written = [f"{self.folder}/{name}" for name in (paths.SPEC, paths.SETTINGS, paths.STATE)]
             make_durable([self.store.container_name(self.name), *written])

@@ -7,8 +7,9 @@ from pyctr.net import drivers, names
 from pyctr.rootless import idmap, terminal, userns
 from pyctr.rootless.errors import PyctrError
 from pyctr.runtime import attach, launch, messages
+from pyctr.runtime import state as states
 from pyctr.runtime.spec import Spec
-from pyctr.runtime.state import ExitRecord
+from pyctr.runtime.state import ExitRecord, State
 from pyctr.storage import paths, records
 
 TYPE_CHECKING = False
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 def maps_of(spec: Spec) -> idmap.IdMaps:
     """The id maps of a container's user namespace."""
     return spec.id_maps or userns.default_maps()
+
+
+def first_state(forked: launch.Launch) -> State:
+    """The state of a --rm container that is made to be started by this monitor.
+
+    When that is killed before it says more, the container has ended, and is swept.
+    """
+    try:
+        return State(status="initialized", monitor=states.identify(forked.monitor))
+    except ProcessLookupError:
+        return State()  # it has died already; `start` tells why
 
 
 def start(
@@ -37,6 +49,10 @@ def start(
     WrongState when it runs already. PyctrError with the reason, and 126 or 127 when the command cannot be
     executed.
     """
+    if truth.current(store, spec.id).status == "stopping":
+        from pyctr.engine import waiting
+
+        waiting.wait_exit(store, spec.id)
     with containers.lock(store, spec.id):
         truth.settle(store, spec.id)
         helper = _prepare_network(store, spec)
@@ -87,6 +103,7 @@ def stay(store: "Store", forked: launch.Launch, spec: Spec, plan: attach.Plan) -
         ended = _after_lost_monitor(store, spec)
     if ended is not None and spec.ephemeral:
         removal.finish(store, spec.id)
+    forked.stream.close()
     return ended
 
 

@@ -115,7 +115,10 @@ class RawTerminal:
 
 
 class Session:
-    """One attachment. `run` returns how the container ended, or None when the user detached."""
+    """One attachment. `run` returns how the container ended, or None when the user detached.
+
+    The socket stays open: a monitor waits for its end before it removes a --rm container itself.
+    """
 
     def __init__(self, sock: "_socket.socket", plan: Plan) -> None:
         self._sock = sock
@@ -146,7 +149,6 @@ class Session:
             _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
             if self._signals >= 0:
                 os.close(self._signals)
-            self._sock.close()
         return self._ended
 
     def _turn(self) -> None:

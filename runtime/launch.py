@@ -28,8 +28,12 @@ class Launch:
 
     def begin(self, namespaces: tuple[Namespace, ...], maps: IdMaps) -> None:
         """Lets the monitor make the namespaces. What fails there is told by `start`."""
+        self._send(messages.Begin(namespaces, maps))
+
+    def _send(self, message: "messages.Begin | messages.Launch") -> None:
+        """Where the monitor has ended, its last message tells why."""
         try:
-            self.control.send(messages.Begin(namespaces, maps))
+            self.control.send(message)
         except BrokenPipeError:
             pass
 
@@ -39,9 +43,9 @@ class Launch:
         Raises PyctrError with the monitor's reason; the record then tells the failure as well.
         """
         try:
-            self.control.send(request)
+            self._send(request)
             return self.control.expect(messages.Started).pid
-        except (EOFError, BrokenPipeError):
+        except EOFError:
             raise PyctrError(
                 f"the monitor of container {request.id[:12]} ended before it had started it",
                 "Something killed it. Start the container again.",

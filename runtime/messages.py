@@ -131,8 +131,8 @@ class Channel:
         """The next message and its descriptors; (None, []) at the end of file."""
         try:
             data, rights, _flags, _ = self.sock.recvmsg(_LIMIT, 256, _socket.MSG_CMSG_CLOEXEC)
-        except ConnectionResetError:
-            return None, []
+        except ConnectionResetError:  # told once, before what the other end had still sent
+            return self.receive()
         fds = [
             int.from_bytes(payload[start : start + 4], byteorder)
             for _level, _kind, payload in rights

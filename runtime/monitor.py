@@ -84,7 +84,7 @@ class Monitor:
         try:
             streams = self._start(channel, pipes)
         except BaseException as error:
-            self._end_everything(error)
+            self._end_everything()
             init.report(self.control, error)
             raise EOFError from None
         self._watch(streams)
@@ -129,27 +129,33 @@ class Monitor:
         folder = self.store.container(self.launch.id)
         with records.lock(folder):
             self._claim(folder)
-            ready = self._start_helper()
-            routes = self.launch.helper.families if self.launch.helper else ()
-            size = (self.launch.rows, self.launch.columns)
-            names = (self.store.root, self.store.runroot, self.spec.id)
-            channel.send(Prepare(*names, routes, *size, debug=self.launch.debug))
-            streams = Streams(
-                open_log(self.store, self.spec), pipes, stdin_open=self.spec.process.stdin_open
-            )
-            _prepared, fds = self._await(channel, Prepared)
-            if fds:
-                streams.take_terminal(fds[0])
-            self._await_helper(ready)
-            self._leave_terminal()
-            self._record_running()
-            channel.send(Go())
-            self._await_execution(channel)
-            streams.listen(self.store.container_run(self.spec.id))
-            if self.launch.attached:
-                streams.add_client(self.stream, launching=True)
-            else:
-                self.stream.close()
+            try:
+                return self._set_up(channel, pipes)
+            except BaseException as error:
+                self._give_up(error)
+                raise
+
+    def _set_up(self, channel: Channel, pipes: Pipes) -> Streams:
+        """The part of `_start` that is done under the container's lock."""
+        ready = self._start_helper()
+        routes = self.launch.helper.families if self.launch.helper else ()
+        size = (self.launch.rows, self.launch.columns)
+        names = (self.store.root, self.store.runroot, self.spec.id)
+        channel.send(Prepare(*names, routes, *size, debug=self.launch.debug))
+        streams = Streams(open_log(self.store, self.spec), pipes, stdin_open=self.spec.process.stdin_open)
+        _prepared, fds = self._await(channel, Prepared)
+        if fds:
+            streams.take_terminal(fds[0])
+        self._await_helper(ready)
+        self._leave_terminal()
+        self._record_running()
+        channel.send(Go())
+        self._await_execution(channel)
+        streams.listen(self.store.container_run(self.spec.id))
+        if self.launch.attached:
+            streams.add_client(self.stream, launching=True)
+        else:
+            self.stream.close()
         self.control.send(Started(self.pid))
         self.control.close()
         return streams
@@ -274,7 +280,7 @@ class Monitor:
         try:
             data = os.read(self.signals, 128 * 8)
         except BlockingIOError:
-            return
+            data = b""  # a client has asked for a signal
         numbers = {int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 128)}
         if _signal.SIGUSR1 in numbers:
             streams.listen(self.store.container_run(self.spec.id))
@@ -309,30 +315,36 @@ class Monitor:
         record that says running beside an exit record or none; the next call sees that no process matches
         and repairs it.
         """
+        self._kill_leftovers()
         streams.drain()
         ended = self._exit_record()
-        self._kill_leftovers()
-        with records.lock(self.store.container(self.spec.id)):
-            records.make_folder(self.store.exits())
-            records.write_record(
-                self.store.exit_record(self.spec.id), ended, durable=not self.spec.ephemeral
-            )
-            self.state = self._latest_state().replace(
-                status="exited",
-                process=None,
-                monitor=None,
-                exit_code=ended.exit_code,
-                oom_killed=ended.oom_killed,
-                finished=ended.finished,
-                cgroup="",
-            )
-            self._change("died", exit_code=ended.exit_code)
+        try:
+            with records.lock(self.store.container(self.spec.id)):
+                self._record_end(ended)
+        except OSError:
+            pass  # a full disk: the clients are told all the same, and the next call sees no process
         self._stop_helper()
         if self.cgroup is not None:
             self.cgroup.remove()
-        claimed = streams.close(ended)
-        if self.spec.ephemeral and not claimed:
-            self._spawn_cleanup()
+        streams.close(ended)
+        if self.spec.ephemeral and os.path.exists(self.store.container(self.spec.id)):
+            self._spawn_cleanup()  # nobody waited, or was killed before it had removed it
+
+    def _record_end(self, ended: ExitRecord) -> None:
+        """Ports are free when the state says exited: whoever waits for that may start it again at once."""
+        records.make_folder(self.store.exits())
+        records.write_record(self.store.exit_record(self.spec.id), ended, durable=not self.spec.ephemeral)
+        self._stop_helper()
+        self.state = self._latest_state().replace(
+            status="exited",
+            process=None,
+            monitor=None,
+            exit_code=ended.exit_code,
+            oom_killed=ended.oom_killed,
+            finished=ended.finished,
+            cgroup="",
+        )
+        self._change("died", exit_code=ended.exit_code)
 
     def _latest_state(self) -> State:
         """The state with what others noted in it (that a user stopped the container); ours when it is
@@ -368,9 +380,10 @@ class Monitor:
             os.waitpid(self.helper, 0)
             self.helper = 0
 
-    def _end_everything(self, error: BaseException) -> None:
+    def _end_everything(self) -> None:
         """After a failed start: nothing that was made outlives this process."""
-        for pid in (self.pid, self.helper, self.child):
+        pids, self.pid, self.helper, self.child = (self.pid, self.helper, self.child), 0, 0, 0
+        for pid in pids:
             if pid:
                 try:
                     os.kill(pid, _signal.SIGKILL)
@@ -379,18 +392,30 @@ class Monitor:
                     pass
         if self.cgroup is not None:
             self.cgroup.remove()
-        if getattr(self, "state", None) is not None and self.state.status == "running":
-            code = error.exit_code if isinstance(error, PyctrError) else 125
-            self._record_failure(str(error), code)
 
-    def _record_failure(self, reason: str, code: int) -> None:
+    def _give_up(self, error: BaseException) -> None:
+        """Ends what was started, and says so on record. The lock is held."""
+        self._end_everything()
+        lost = isinstance(error, EOFError | BrokenPipeError)  # the command was killed
+        ended = self.spec.ephemeral or (lost and self.state.status == "running")
+        if lost and not ended:
+            return
         self.state = self.state.replace(
-            status="created", process=None, monitor=None, started=0, exit_code=code, error=reason, cgroup=""
+            status="exited" if ended else "created",
+            process=None,
+            monitor=None,
+            started=0,
+            finished=time.time_ns() if ended else 0,
+            exit_code=137 if lost else getattr(error, "exit_code", 125),
+            error="the command that started it was killed" if lost else str(error),
+            cgroup="",
         )
         try:
-            self._change("init-failed", exit_code=code)
+            self._change("init-failed", exit_code=self.state.exit_code)
         except OSError:
             pass
+        if lost and self.spec.ephemeral:
+            self._spawn_cleanup()
 
     def _spawn_cleanup(self) -> None:
         command = processes.self_command()

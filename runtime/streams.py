@@ -23,6 +23,7 @@ from pyctr.storage import paths
 _CHUNK = 64 << 10  # bytes read at once from the container
 _HIGH = 256 << 10  # bytes that may wait for the launching client, or for the container's stdin
 _DROP = 1 << 20  # bytes that may wait for another client
+_LEFT = 1 << 20  # bytes that a pipe may still hold (/proc/sys/fs/pipe-max-size) when the container has ended
 _FLUSH = 2000  # milliseconds that a late client gets to read what is left when the container has ended
 
 
@@ -303,42 +304,29 @@ class Streams:
     # The end.
 
     def drain(self) -> None:
-        """Reads what the container has left behind, without waiting for more."""
+        """Reads what the container has left behind, without waiting for more or for a slow client.
+
+        That is at most what pipes hold: another process may have got hold of them and write on and on.
+        """
         for fd in list(self._sources):
             os.set_blocking(fd, False)
-            while self._read_source(fd):
-                self._wait_for_room()
+            for _ in range(_LEFT // _CHUNK):
+                if not self._read_source(fd):
+                    break
         self._log.close()
 
-    def _wait_for_room(self) -> None:
-        """Lets the launching client catch up, as long as it lives."""
-        while self._is_congested():
-            poll = select.poll()
-            for fd, client in self._clients.items():
-                poll.register(fd, select.POLLOUT if client.pending else 0)
-            for fd, events in poll.poll():
-                if fd in self._clients:
-                    self._serve_last(self._clients[fd], events)
-
-    def _serve_last(self, client: Client, events: int) -> None:
-        if events & (select.POLLHUP | select.POLLERR):
-            self._drop(client)
-        else:
-            self._push(client)
-
-    def close(self, ended: ExitRecord) -> bool:
-        """Tells every client how it ended, once it has read all. True when the launching command took the
-        news.
+    def close(self, ended: ExitRecord) -> None:
+        """Tells every client how it ended. Returns when all have read it, the launching one last: it hangs
+        up when it has done what follows (removal), or dies.
         """
         self._unlisten()
         frame = frames.pack(frames.EXIT, jsontext.dumps(ended.to_json()).encode())
-        claimed = False
-        for client in list(self._clients.values()):
+        for client in sorted(self._clients.values(), key=lambda each: each.launching):
             client.pending += frame
             self._flush_last(client)
-            claimed = claimed or (client.launching and not client.pending)
+            if client.launching:
+                _await_hangup(client.sock)
             client.sock.close()
-        return claimed
 
     def _flush_last(self, client: Client) -> None:
         poll = select.poll()
@@ -351,6 +339,12 @@ class Streams:
                 client.flush()
         except OSError:
             return
+
+
+def _await_hangup(sock: "_socket.socket") -> None:
+    poll = select.poll()
+    poll.register(sock.fileno(), 0)
+    poll.poll()
 
 
 def open_log(store: paths.Store, spec: Spec) -> LogFile:

@@ -19,7 +19,7 @@ from pyctr.runtime import messages
         messages.Failed("no", "do", 126),
         messages.Entered(),
         messages.Born(4),
-        messages.Prepare("/root", "/run", "x", True, 1, 2),
+        messages.Prepare("/root", "/run", "x", ("IPv4",), 1, 2),
         messages.Go(),
     ],
     ids=lambda message: type(message).__name__,
