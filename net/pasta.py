@@ -5,6 +5,8 @@ directions, and lets the gateway's address lead to the host, so that a container
 host's 127.0.0.1.
 """
 
+import os
+
 from pyctr.net import drivers, ports
 from pyctr.net.model import Address, Helper, Network, PortMapping
 from pyctr.rootless.errors import PyctrError
@@ -22,6 +24,8 @@ def helper(network: Network, folder: str) -> Helper:
         _refuse_moved_udp(network)
     ports.check_free(network.ports, ipv6=not _ipv4_only(network))
     words = arguments(network, maps_guest=_maps_guest(path))
+    if os.geteuid() == 0 and "--runas" not in words:
+        words += ("--runas", "0:0")  # else it becomes nobody, who may not enter the container's namespaces
     return Helper((path, *words, "{pid}"), "route", families=_families(network))
 
 
