@@ -41,6 +41,7 @@ def check(options: "Options", arguments: "tuple[str, ...]") -> None:
 
 
 def latest(options: "Options") -> str:
+    """The id of the container that was created last."""
     from pyctr.engine import containers
 
     return containers.latest(options.store)
