@@ -29,8 +29,6 @@ set -eu
 install -m 755 /job/pyctr /usr/local/bin/pyctr
 python3 -m compileall -q /job
 as_dev() { su --login dev --command "$1"; }
-# The end of a session is told by logind; a container that runs on in its scope keeps it in state "closing".
-sessions() { loginctl list-sessions --no-legend | grep -c dev || true; }
 """
 
 
