@@ -4,9 +4,10 @@ import _signal
 import os
 import time
 
-from pyctr.engine import containers, truth
+from pyctr.engine import containers, truth, waiting
 from pyctr.rootless.errors import PyctrError, WrongState
 from pyctr.runtime import attach as client
+from pyctr.runtime import state as states
 from pyctr.runtime.spec import Spec
 from pyctr.runtime.state import ExitRecord
 
@@ -39,15 +40,21 @@ def attach(store: "Store", spec: Spec, plan: client.Plan) -> ExitRecord | None:
     try:
         return client.Session(sock, plan).run()
     except EOFError:
-        state = truth.current(store, spec.id)
-        if state.status in truth.ALIVE:
-            raise PyctrError(
-                f"the monitor of container {spec.id[:12]} closed the connection",
-                "It drops a client that reads too slowly. Attach again.",
-            ) from None
-        return ExitRecord(1, state.exit_code)
+        return _after_lost_connection(store, spec)
     finally:
         sock.close()
+
+
+def _after_lost_connection(store: "Store", spec: Spec) -> ExitRecord:
+    """The container dies with its monitor; one that lives has dropped us. PyctrError then."""
+    monitor = truth.open_process(states.read_state(store.container(spec.id)).monitor)
+    if monitor is not None:
+        os.close(monitor)
+        raise PyctrError(
+            f"the monitor of container {spec.id[:12]} closed the connection",
+            "It drops a client that reads too slowly. Attach again.",
+        )
+    return ExitRecord(1, waiting.wait_exit(store, spec.id))
 
 
 def _wake(store: "Store", spec: Spec) -> "_socket.socket":

@@ -108,7 +108,10 @@ def stay(store: "Store", forked: launch.Launch, spec: Spec, plan: attach.Plan) -
 
 
 def _after_lost_monitor(store: "Store", spec: Spec) -> ExitRecord:
-    """The container died with its monitor: what the record then says."""
+    """The container dies with its monitor: what the record then says."""
+    from pyctr.engine import waiting
+
+    waiting.wait_exit(store, spec.id)
     with containers.lock(store, spec.id):
         state = truth.settle(store, spec.id)
     return ExitRecord(1, state.exit_code, 9, state.oom_killed, state.started, state.finished)

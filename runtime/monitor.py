@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     V = TypeVar("V", bound=Value)
 
 _STARTABLE = ("created", "exited")
+_PATIENCE = 200  # milliseconds that clients get to read the rest while others wait for the monitor's end
+_LATE_PATIENCE = 2000  # milliseconds that clients which attached later get afterwards
 
 
 def run(control: Channel, stream: "_socket.socket") -> "NoReturn":
@@ -326,9 +328,23 @@ class Monitor:
         self._stop_helper()
         if self.cgroup is not None:
             self.cgroup.remove()
-        streams.close(ended)
+        self._say_farewell(streams, ended)
         if self.spec.ephemeral and os.path.exists(self.store.container(self.spec.id)):
             self._spawn_cleanup()  # nobody waited, or was killed before it had removed it
+
+    @staticmethod
+    def _say_farewell(streams: Streams, ended: ExitRecord) -> None:
+        """A slow reader is left to a child: `stop` and `wait` take the end of this process for that of the
+        container.
+        """
+        streams.tell_end(ended)
+        if streams.say_farewell(_PATIENCE):
+            return
+        if os.fork():
+            os._exit(0)
+        streams.say_farewell(_LATE_PATIENCE)
+        streams.drop_late_clients()
+        streams.say_farewell(None)
 
     def _record_end(self, ended: ExitRecord) -> None:
         """Ports are free when the state says exited: whoever waits for that may start it again at once."""

@@ -225,7 +225,8 @@ class SessionParent:
         state.append_event(
             self.store, "container", "exec_died", self.spec.id, name=self.spec.name, exitCode=ended.exit_code
         )
-        streams.close(ended)
+        streams.tell_end(ended)
+        streams.say_farewell(None)
 
 
 def _join(

@@ -24,7 +24,6 @@ _CHUNK = 64 << 10  # bytes read at once from the container
 _HIGH = 256 << 10  # bytes that may wait for the launching client, or for the container's stdin
 _DROP = 1 << 20  # bytes that may wait for another client
 _LEFT = 1 << 20  # bytes that a pipe may still hold (/proc/sys/fs/pipe-max-size) when the container has ended
-_FLUSH = 2000  # milliseconds that a late client gets to read what is left when the container has ended
 
 
 class Pipes:
@@ -315,36 +314,40 @@ class Streams:
                     break
         self._log.close()
 
-    def close(self, ended: ExitRecord) -> None:
-        """Tells every client how it ended. Returns when all have read it, the launching one last: it hangs
-        up when it has done what follows (removal), or dies.
-        """
+    def tell_end(self, ended: ExitRecord) -> None:
+        """Puts the news at the end of what clients still have to read: see `say_farewell`."""
         self._unlisten()
         frame = frames.pack(frames.EXIT, jsontext.dumps(ended.to_json()).encode())
-        for client in sorted(self._clients.values(), key=lambda each: each.launching):
+        for client in self._clients.values():
             client.pending += frame
-            self._flush_last(client)
-            if client.launching:
-                _await_hangup(client.sock)
-            client.sock.close()
 
-    def _flush_last(self, client: Client) -> None:
-        poll = select.poll()
-        poll.register(client.sock.fileno(), select.POLLOUT)
-        try:
-            client.flush()
-            while client.pending:
-                if not poll.poll(None if client.launching else _FLUSH):
-                    return
-                client.flush()
-        except OSError:
+    def say_farewell(self, patience: int | None) -> bool:
+        """Sends what is left, until every client has it and the launching one has hung up: that is when it
+        has removed its --rm container, or died. False when nothing went on for `patience` milliseconds.
+        """
+        while self._clients:
+            poll = select.poll()
+            for fd, client in self._clients.items():
+                poll.register(fd, select.POLLOUT if client.pending else 0)
+            events = poll.poll(patience)
+            if not events:
+                return False
+            for fd, event in events:
+                self._see_off(self._clients[fd], event)
+        return True
+
+    def _see_off(self, client: Client, event: int) -> None:
+        if event & (select.POLLHUP | select.POLLERR):
+            self._drop(client)
             return
+        self._push(client)
+        if not client.pending and not client.launching:
+            self._drop(client)
 
-
-def _await_hangup(sock: "_socket.socket") -> None:
-    poll = select.poll()
-    poll.register(sock.fileno(), 0)
-    poll.poll()
+    def drop_late_clients(self) -> None:
+        """Only the command that launched the container is waited for without end."""
+        for client in [each for each in self._clients.values() if not each.launching]:
+            self._drop(client)
 
 
 def open_log(store: paths.Store, spec: Spec) -> LogFile:
