@@ -1,73 +1,66 @@
 """A cgroup (version 2) of a container's own, where this user may make one. Without one, containers run all
 the same.
 
-    <where we are>/pyctr-<name>/monitor      the monitor and its network helper
-    <where we are>/pyctr-<name>/container    the container, root of its cgroup namespace
+    <where we are>/pyctr-<pid of the monitor>      the container, root of its cgroup namespace
 
-Rules: cgroups(7), kernel Documentation/admin-guide/cgroup-v2.rst ("no internal processes", delegation).
+The monitor stays where it was started: each move of a process between cgroups waits for an RCU grace period
+(5 to 20 ms), and the one that is needed runs beside newuidmap. Rules: cgroups(7), kernel
+Documentation/admin-guide/cgroup-v2.rst.
 """
 
 import os
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
 _MOUNT = "/sys/fs/cgroup"
+_PREFIX = "pyctr-"
 
 
 class Group:
-    """A container's pair of cgroups; `path` is their common folder."""
+    """A container's cgroup, by its folder."""
 
     def __init__(self, path: str) -> None:
         self.path = path
 
-    def add_container(self, pid: int) -> None:
-        _write(f"{self.path}/container/cgroup.procs", str(pid))
-
-    def add_monitor(self, pid: int) -> None:
-        _write(f"{self.path}/monitor/cgroup.procs", str(pid))
+    def enter(self) -> None:
+        """Moves this process into it."""
+        _write(f"{self.path}/cgroup.procs", "0")
 
     def kill(self) -> bool:
-        """Kills every process of the container; False where the kernel is older than 5.14."""
+        """Kills every process in it; False where the kernel is older than 5.14."""
         try:
-            _write(f"{self.path}/container/cgroup.kill", "1")
+            _write(f"{self.path}/cgroup.kill", "1")
         except OSError:
             return False
         return True
 
     def oom_kills(self) -> int:
-        """How many processes of the container the kernel has killed for want of memory; 0 when not
-        accounted.
-        """
+        """How many of its processes the kernel has killed for want of memory; 0 when not accounted."""
         try:
-            with open(f"{self.path}/container/memory.events") as file:
+            with open(f"{self.path}/memory.events") as file:
                 rows = dict(line.split() for line in file)
         except OSError:
             return 0
         return int(rows.get("oom_kill", "0"))
 
     def remove(self) -> None:
-        """Removes both, once they are empty; the calling monitor goes back to where it came from."""
-        try:
-            _write(f"{os.path.dirname(self.path)}/cgroup.procs", "0")
-        except OSError:
-            return
-        for folder in (f"{self.path}/container", f"{self.path}/monitor", self.path):
-            remove_tree(folder)
+        """Removes it, with those that the container has made in it. One that still has processes stays."""
+        remove_tree(self.path)
 
 
-def make(name: str) -> Group | None:
-    """A new pair of cgroups below the one that this process is in, or None where that is not ours to
-    divide.
+def make(monitor: int) -> Group | None:
+    """A new cgroup below the one that this process is in, or None where that is not ours to divide.
+
+    Those of monitors that were killed are removed on the way.
     """
     parent = own_path()
     if parent is None or not os.access(f"{parent}/cgroup.procs", os.W_OK):
         return None
-    group = Group(f"{parent}/pyctr-{name}")
+    group = Group(f"{parent}/{_PREFIX}{monitor}")
     try:
-        for folder in (group.path, f"{group.path}/monitor", f"{group.path}/container"):
-            os.mkdir(folder)
+        for name in os.listdir(parent):
+            if name.startswith(_PREFIX) and not os.path.exists(f"/proc/{name.removeprefix(_PREFIX)}"):
+                remove_tree(f"{parent}/{name}")
+        remove_tree(group.path)
+        os.mkdir(group.path)
     except OSError:
         return None
     return group

@@ -291,7 +291,7 @@ def cgroup() -> Finding:
 
 
 def make_group() -> None:
-    group = cgroups.make(f"doctor-{os.getpid()}")
+    group = cgroups.make(os.getpid())
     if group is None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     cgroups.remove_tree(group.path)

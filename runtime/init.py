@@ -8,7 +8,7 @@ Everything is imported before pivot_root: afterwards the interpreter's files can
 
 import os
 
-from pyctr.rootless import processes, syscalls, userns
+from pyctr.rootless import cgroups, processes, syscalls, userns
 from pyctr.rootless.errors import PyctrError
 from pyctr.runtime.messages import Born, Channel, Entered, Failed, Go, Mapped, Prepare, Prepared
 from pyctr.runtime.spec import Namespace
@@ -41,12 +41,15 @@ def flags_of(namespaces: tuple[Namespace, ...]) -> int:
 
 
 def serve(
-    channel: Channel, streams: "tuple[int, int, int]", namespaces: tuple[Namespace, ...]
+    channel: Channel,
+    streams: "tuple[int, int, int]",
+    namespaces: tuple[Namespace, ...],
+    cgroup: cgroups.Group | None,
 ) -> "NoReturn":
     """Runs the child of the monitor to its end; never returns."""
     code = 1
     try:
-        _make_namespaces(channel, streams, namespaces)
+        _make_namespaces(channel, streams, namespaces, cgroup)
         code = 0
     except BaseException as error:
         report(channel, error)
@@ -72,11 +75,16 @@ def report(channel: Channel, error: BaseException) -> None:
 
 
 def _make_namespaces(
-    channel: Channel, streams: "tuple[int, int, int]", namespaces: tuple[Namespace, ...]
+    channel: Channel,
+    streams: "tuple[int, int, int]",
+    namespaces: tuple[Namespace, ...],
+    cgroup: cgroups.Group | None,
 ) -> None:
     processes.close_all_but({channel.fileno(), *streams})
     userns.make_namespace()
     channel.send(Entered())
+    if cgroup is not None:
+        cgroup.enter()
     _load()  # while the monitor runs newuidmap and newgidmap
     channel.expect(Mapped)
     userns.become_root()

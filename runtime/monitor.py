@@ -105,19 +105,16 @@ class Monitor:
         self.signals = syscalls.signalfd({_signal.SIGCHLD, _signal.SIGUSR1, _signal.SIGTERM})
 
     def _make_container_process(self, pipes: Pipes, begin: Begin) -> Channel:
+        self.cgroup = cgroups.make(os.getpid())
         ours, theirs = messages.channel_pair()
         child = os.fork()
         if not child:
-            init.serve(theirs, pipes.container_ends(), begin.namespaces)
+            init.serve(theirs, pipes.container_ends(), begin.namespaces, self.cgroup)
         theirs.close()
         pipes.close_container_ends()
         self.child = child
         ours.expect(Entered)
         userns.map_process(child, begin.maps)
-        self.cgroup = cgroups.make(str(os.getpid()))
-        if self.cgroup is not None:
-            self.cgroup.add_container(child)
-            self.cgroup.add_monitor(os.getpid())
         ours.send(Mapped())
         return ours
 

@@ -268,7 +268,7 @@ def _enter(spec: Spec, running: State) -> None:
 
 def _enter_cgroup(path: str) -> None:
     try:
-        with open(f"{path}/container/cgroup.procs", "w") as file:
+        with open(f"{path}/cgroup.procs", "w") as file:
             file.write("0")
     except OSError:  # the session then counts where its command line does
         pass
