@@ -121,6 +121,17 @@ def release(store: paths.Store, name: str, container_id: str) -> None:
         pass
 
 
+def release_all(store: paths.Store, container_id: str) -> None:
+    """Gives back what a container has whose maker was killed before it had written its name down."""
+    try:
+        with records.lock(store.container_names()):
+            for name in os.listdir(store.container_names()):
+                if owner_of(store, name) == container_id:
+                    _unlink(store.container_name(name))
+    except FileNotFoundError:
+        pass
+
+
 def _unlink(path: str) -> None:
     try:
         os.unlink(path)

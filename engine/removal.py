@@ -206,6 +206,8 @@ def _sweep_hidden(store: "Store", container_id: str) -> None:
         left = leavings(hidden(store, container_id))
         if left is not None:
             names.release(store, left.name, container_id)
+        else:
+            names.release_all(store, container_id)
         destroy(store, container_id)
 
 
