@@ -126,8 +126,10 @@ class Cli:
         for child in self._started:
             child.kill()
             child.communicate() if child.stdout or child.stderr else child.wait()
+        known = processes.family(self.folder)
         complaints = self._remove_containers()
-        complaints += [f"process left behind: {process}" for process in processes.left_behind(self.folder)]
+        left = processes.left_behind(self.folder, known=known)
+        complaints += [f"process left behind: {process}" for process in left]
         return complaints + remove_tree(self.folder)
 
     def _remove_containers(self) -> list[str]:

@@ -5,7 +5,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 TOKEN = "PYCTR_TEST_TOKEN"
 
@@ -36,11 +36,11 @@ class Process:
         os.close(self.pidfd)
 
 
-def left_behind(folder: str, seconds: float = 5) -> list[str]:
-    """Processes of the test in `folder` that live on after `seconds`, described; they are killed."""
+def left_behind(folder: str, seconds: float = 5, known: Iterable[Process] = ()) -> list[str]:
+    """The `known` processes and those of the test that live on after `seconds`, described; they are killed."""
     deadline = time.monotonic() + seconds
     stayed = []
-    for process in list(of_test(folder)):
+    for process in [*known, *of_test(folder)]:
         if not process.ended(deadline - time.monotonic()):
             stayed.append(repr(process))
             process.kill()
@@ -59,6 +59,26 @@ def of_test(folder: str) -> Iterator[Process]:
                     yield process
                 else:
                     process.close()
+
+
+def family(folder: str) -> list[Process]:
+    """The processes of the test and all their descendants, also those that hide what they are (pasta)."""
+    found = {process.pid: process for process in of_test(folder)}
+    parents = _parents()
+    pending = list(found)
+    while pending:
+        parent = pending.pop()
+        for pid in [pid for pid, its_parent in parents.items() if its_parent == parent and pid not in found]:
+            with contextlib.suppress(ProcessLookupError):
+                found[pid] = Process(pid, os.pidfd_open(pid))
+                pending.append(pid)
+    return list(found.values())
+
+
+def _parents() -> dict[int, int]:
+    """The parent of every process: the fourth field of its stat, counted from the end of the name."""
+    texts = {int(name): _read(f"/proc/{name}/stat") for name in os.listdir("/proc") if name.isdigit()}
+    return {pid: int(text.rpartition(b")")[2].split()[1]) for pid, text in texts.items() if text}
 
 
 def _uses(pid: str, mark: bytes) -> bool:

@@ -13,29 +13,31 @@ Kilobytes = dict[str, int]  # by name of the program; several of one name are ad
 
 def beside_container(contestant: Contestant, network: str) -> Kilobytes:
     """Private kB of each process outside of the container, while one runs that does nothing."""
-    contestant.run("run", "-d", "--network", network, BUSYBOX, *IDLE)
+    contestant.run("run", "-d", "--name", "idle", "--network", network, BUSYBOX, *IDLE)
     try:
-        return _private_by_name(contestant.folder)
+        listed = contestant.run("inspect", "--format", "{{.State.Pid}}", "idle")
+        return _private_by_name(contestant.folder, os.readlink(f"/proc/{listed.stdout.strip()}/ns/pid"))
     finally:
         contestant.run("rm", "-f", "-a", "-t", "0")
 
 
-def _private_by_name(folder: str) -> Kilobytes:
+def _private_by_name(folder: str, contained: str) -> Kilobytes:
+    """Leaves out the processes of the pid namespace `contained`."""
     found: Kilobytes = {}
-    for process in processes.of_test(folder):
-        if not _is_contained(process.pid):
+    for process in processes.family(folder):
+        if _pid_namespace(process.pid) != contained:
             name = pathlib.Path(f"/proc/{process.pid}/comm").read_text().strip()
             found[name] = found.get(name, 0) + private_kilobytes(process.pid)
         process.close()
     return found
 
 
-def _is_contained(pid: int) -> bool:
-    """In another pid namespace than ours."""
+def _pid_namespace(pid: int) -> str:
+    """Empty for a process that hides it (pasta, which is in one of its own)."""
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
+        return os.readlink(f"/proc/{pid}/ns/pid")
     except PermissionError:
-        return False
+        return ""
 
 
 def private_kilobytes(pid: int) -> int:
