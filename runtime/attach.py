@@ -85,10 +85,13 @@ class KeyFilter:
 class RawTerminal:
     """Puts a terminal into raw mode for a while (cfmakeraw(3)); a context manager. Does nothing for fd
     -1.
+
+    Without `typed`, where nobody reads what is typed, only output is raw: ctrl-c stays a signal.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, *, typed: bool = True) -> None:
         self._fd = fd
+        self._typed = typed
         self._saved: list[object] | None = None
 
     def __enter__(self) -> "RawTerminal":
@@ -97,13 +100,14 @@ class RawTerminal:
 
             self._saved = termios.tcgetattr(self._fd)
             mode = termios.tcgetattr(self._fd)
-            mode[0] &= ~(
-                termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP
-                | termios.INLCR | termios.IGNCR | termios.ICRNL | termios.IXON
-            )  # fmt: skip
             mode[1] &= ~termios.OPOST
-            mode[2] = mode[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
-            mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
+            if self._typed:
+                mode[0] &= ~(
+                    termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP
+                    | termios.INLCR | termios.IGNCR | termios.ICRNL | termios.IXON
+                )  # fmt: skip
+                mode[2] = mode[2] & ~(termios.CSIZE | termios.PARENB) | termios.CS8
+                mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
             termios.tcsetattr(self._fd, termios.TCSADRAIN, mode)
         return self
 
@@ -111,7 +115,10 @@ class RawTerminal:
         if self._saved is not None:
             import termios
 
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]
+            try:
+                termios.tcsetattr(self._fd, termios.TCSADRAIN, self._saved)  # type: ignore[arg-type]
+            except termios.error:
+                pass  # the terminal was closed
 
 
 class Session:
@@ -140,7 +147,7 @@ class Session:
         mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, watched)
         try:
             self._signals = syscalls.signalfd(watched)
-            with RawTerminal(self._terminal if self._plan.stdin else -1):
+            with RawTerminal(self._terminal, typed=self._plan.stdin):
                 self._pending += frames.pack_hello()
                 self._send_size()
                 while self._ended is None and not self._detached:
@@ -183,12 +190,23 @@ class Session:
             number = int.from_bytes(data[start : start + 4], "little")
             if number == _signal.SIGWINCH:
                 self._send_size()
+            elif number == _signal.SIGHUP and self._is_hung_up():
+                self._detached = True  # a closed window is no signal for the container
             else:
                 self._pending += frames.pack(frames.SIGNAL, bytes([number]))
         self._send()
 
+    def _is_hung_up(self) -> bool:
+        if self._terminal < 0:
+            return False
+        try:
+            terminal.size(self._terminal)
+        except OSError:
+            return True
+        return False
+
     def _send_size(self) -> None:
-        if self._terminal >= 0:
+        if self._terminal >= 0 and not self._is_hung_up():
             rows, columns = terminal.size(self._terminal)
             self._pending += frames.pack_resize(rows, columns)
 
@@ -197,7 +215,9 @@ class Session:
             data = os.read(self._stdin, _CHUNK)
         except OSError:
             data = b""
-        if not data:
+        if not data and self._is_hung_up():
+            self._detached = True
+        elif not data:
             self._stdin = -1
             self._pending += frames.pack(frames.STDIN_END)
         else:

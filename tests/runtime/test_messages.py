@@ -13,7 +13,7 @@ from pyctr.runtime import messages
 @pytest.mark.parametrize(
     "message",
     [
-        messages.Launch("/root", "/run", "ab" * 32, Helper(("pasta", "{pid}"), "route"), 24, 80, attached=True),
+        messages.Launch("/root", "/run", "ab" * 32, Helper(("pasta",), "route"), 24, 80, attached=True),
         messages.Launch("/root", "/run", "ab" * 32),
         messages.Started(17),
         messages.Failed("no", "do", 126),
