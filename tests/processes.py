@@ -37,7 +37,7 @@ class Process:
 
 
 def left_behind(folder: str, seconds: float = 5, known: Iterable[Process] = ()) -> list[str]:
-    """The `known` processes and those of the test that live on after `seconds`, described; they are killed."""
+    """The `known` processes and those of the test that live on after `seconds`; they are killed."""
     deadline = time.monotonic() + seconds
     stayed = []
     for process in [*known, *of_test(folder)]:

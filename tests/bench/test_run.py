@@ -10,7 +10,7 @@ from tests.commands import CHECKOUT
 
 @pytest.mark.slow
 def test_table_has_a_row_for_every_case_asked_for() -> None:
-    command = [sys.executable, CHECKOUT / "tests/bench/run.py", "--runs", "1", "--only", "exec", "ps,"]
+    command = [sys.executable, str(CHECKOUT / "tests/bench/run.py"), "--runs", "1", "--only", "exec", "ps,"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     names = [line[:24].strip() for line in done.stdout.splitlines()[-3:]]
