@@ -125,12 +125,21 @@ def map_process(pid: int, maps: IdMaps) -> None:
 
     Root writes them itself; an ordinary user through newuidmap and newgidmap, run side by side.
     """
+    finish_mapping(start_mapping(pid, maps))
+
+
+def start_mapping(pid: int, maps: IdMaps) -> "list[tuple[str, int, int]]":
+    """The first half of `map_process`: what it returns is for `finish_mapping`."""
     if is_root():
         for kind, ranges in (("uid", maps.uid), ("gid", maps.gid)):
             with open(f"/proc/{pid}/{kind}_map", "w") as file:
                 file.write("".join([f"{r.inside} {r.outside} {r.length}\n" for r in ranges]))
-        return
-    started = [_start_helper("newuidmap", pid, maps.uid), _start_helper("newgidmap", pid, maps.gid)]
+        return []
+    return [_start_helper("newuidmap", pid, maps.uid), _start_helper("newgidmap", pid, maps.gid)]
+
+
+def finish_mapping(started: "list[tuple[str, int, int]]") -> None:
+    """Waits for newuidmap and newgidmap. PyctrError with their words."""
     for helper in started:
         _finish_helper(*helper)
 

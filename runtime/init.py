@@ -9,8 +9,8 @@ Everything is imported before pivot_root: afterwards the interpreter's files can
 import os
 
 from pyctr.rootless import cgroups, processes, syscalls, userns
-from pyctr.rootless.errors import PyctrError
-from pyctr.runtime.messages import Born, Channel, Entered, Failed, Go, Mapped, Prepare, Prepared
+from pyctr.runtime import messages
+from pyctr.runtime.messages import Born, Channel, Entered, Go, Mapped, Prepare, Prepared
 from pyctr.runtime.spec import Namespace
 
 TYPE_CHECKING = False
@@ -52,26 +52,9 @@ def serve(
         _make_namespaces(channel, streams, namespaces, cgroup)
         code = 0
     except BaseException as error:
-        report(channel, error)
+        messages.report(channel, error)
     finally:
         os._exit(code)
-
-
-def report(channel: Channel, error: BaseException) -> None:
-    """Tells the monitor what went wrong, in words for the user."""
-    if isinstance(error, PyctrError):
-        failed = Failed(error.message, error.hint or "", error.exit_code)
-    elif isinstance(error, OSError):
-        where = f" {os.fsdecode(error.filename)}" if error.filename else ""
-        failed = Failed(f"setting up the container failed:{where}: {error.strerror or error}")
-    elif isinstance(error, EOFError):
-        return  # the monitor is gone
-    else:
-        failed = Failed(f"setting up the container failed: {type(error).__name__}: {error}")
-    try:
-        channel.send(failed)
-    except OSError:
-        pass
 
 
 def _make_namespaces(
@@ -97,7 +80,7 @@ def _make_namespaces(
     try:
         _init(channel, streams)
     except BaseException as error:
-        report(channel, error)
+        messages.report(channel, error)
     finally:
         os._exit(125)
 

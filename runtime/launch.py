@@ -17,6 +17,10 @@ from pyctr.runtime import messages
 from pyctr.runtime.messages import Channel
 from pyctr.runtime.spec import Namespace
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 
 class Launch:
     """A monitor that waits for its container. `stream` carries attach frames once it runs."""
@@ -70,11 +74,29 @@ def fork_monitor() -> Launch:
     try:
         child = os.fork()
         if not child:
-            from pyctr.runtime import monitor
-
-            monitor.run(theirs, their_stream)
+            _monitor(theirs, their_stream)
     finally:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
     theirs.close()
     their_stream.close()
     return Launch(child, ours, stream)
+
+
+def _monitor(control: Channel, stream: "_socket.socket") -> "NoReturn":
+    """The forked child, to its end."""
+    code = 1
+    try:
+        from pyctr.runtime import birth
+
+        newborn = birth.bear(control, {control.fileno(), stream.fileno()})
+
+        from pyctr.runtime import monitor
+
+        monitor.run(control, stream, newborn)
+        code = 0
+    except (EOFError, BrokenPipeError):
+        pass  # the command gave up before the container ran
+    except BaseException as error:
+        messages.report(control, error)
+    finally:
+        os._exit(code)

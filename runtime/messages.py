@@ -8,6 +8,7 @@ monitor -> init      Mapped, Prepare, Go; end of file when the monitor has died
 """
 
 import _socket
+import os
 from sys import byteorder
 
 from pyctr.net.model import Helper
@@ -162,3 +163,20 @@ def channel_pair() -> tuple[Channel, Channel]:
     kind = _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
     first, second = _socket.socketpair(_socket.AF_UNIX, kind)
     return Channel(first), Channel(second)
+
+
+def report(channel: Channel, error: BaseException) -> None:
+    """Tells the monitor what went wrong, in words for the user."""
+    if isinstance(error, PyctrError):
+        failed = Failed(error.message, error.hint or "", error.exit_code)
+    elif isinstance(error, OSError):
+        where = f" {os.fsdecode(error.filename)}" if error.filename else ""
+        failed = Failed(f"setting up the container failed:{where}: {error.strerror or error}")
+    elif isinstance(error, EOFError):
+        return  # the monitor is gone
+    else:
+        failed = Failed(f"setting up the container failed: {type(error).__name__}: {error}")
+    try:
+        channel.send(failed)
+    except OSError:
+        pass

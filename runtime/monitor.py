@@ -14,30 +14,28 @@ import os
 import select
 import time
 
-from pyctr.rootless import cgroups, processes, syscalls, userns
+from pyctr.rootless import processes, syscalls
 from pyctr.rootless.errors import PyctrError
-from pyctr.runtime import init, messages, state
+from pyctr.runtime import messages, state
+from pyctr.runtime.birth import Newborn, Pipes
 from pyctr.runtime.messages import (
-    Begin,
     Born,
     Channel,
-    Entered,
     Failed,
     Go,
     Launch,
-    Mapped,
     Prepare,
     Prepared,
     Started,
 )
 from pyctr.runtime.spec import SPEC_VERSION, Spec
 from pyctr.runtime.state import ExitRecord, State
-from pyctr.runtime.streams import Pipes, Streams, open_log
+from pyctr.runtime.streams import Streams, open_log
 from pyctr.storage import paths, records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn, TypeVar
+    from typing import TypeVar
 
     from pyctr.rootless.values import Value
 
@@ -48,75 +46,42 @@ _PATIENCE = 200  # milliseconds that clients get to read the rest while others w
 _LATE_PATIENCE = 2000  # milliseconds that clients which attached later get afterwards
 
 
-def run(control: Channel, stream: "_socket.socket") -> "NoReturn":
-    """The whole life of a monitor, in a forked child with all signals blocked."""
-    code = 1
-    try:
-        Monitor(control, stream).live()
-        code = 0
-    except (EOFError, BrokenPipeError):
-        pass  # the command gave up before the container ran
-    except BaseException as error:
-        init.report(control, error)
-    finally:
-        os._exit(code)
+def run(control: Channel, stream: "_socket.socket", newborn: Newborn) -> None:
+    """The life of a monitor from its first child on, in a forked process with all signals blocked."""
+    Monitor(control, stream, newborn).live()
 
 
 class Monitor:
     """See the module's text."""
 
-    def __init__(self, control: Channel, stream: "_socket.socket") -> None:
+    def __init__(self, control: Channel, stream: "_socket.socket", newborn: Newborn) -> None:
         self.control = control
         self.stream = stream
         self.store = paths.Store(root="", runroot="")
         self.spec: Spec
         self.launch: Launch
         self.state: State
-        self.child = 0  # pid of the process that makes the namespaces and pid 1
+        self.newborn = newborn
+        self.child = newborn.pid  # of the process that makes the namespaces and pid 1
         self.pid = 0  # of the container's pid 1
         self.status: int | None = None  # its wait status
         self.helper = 0  # pid of the network helper
-        self.cgroup: cgroups.Group | None = None
+        self.cgroup = newborn.cgroup
         self.signals = -1
 
     def live(self) -> None:
-        self._enter_background()
-        pipes = Pipes()
-        channel = self._make_container_process(pipes, self.control.expect(Begin))
+        self.signals = syscalls.signalfd({_signal.SIGCHLD, _signal.SIGUSR1, _signal.SIGTERM})
         try:
-            streams = self._start(channel, pipes)
+            self.newborn.finish_mapping()
+            streams = self._start(self.newborn.channel, self.newborn.pipes)
         except BaseException as error:
             self._end_everything()
-            init.report(self.control, error)
+            messages.report(self.control, error)
             raise EOFError from None
         self._watch(streams)
         self._finish(streams)
 
     # Before the command runs.
-
-    def _enter_background(self) -> None:
-        """A session of its own, parent of every orphan of the container, no descriptor but the command's two
-        sockets.
-        """
-        processes.close_all_but({self.control.fileno(), self.stream.fileno()})
-        os.setsid()
-        syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
-        os.chdir("/")
-        self.signals = syscalls.signalfd({_signal.SIGCHLD, _signal.SIGUSR1, _signal.SIGTERM})
-
-    def _make_container_process(self, pipes: Pipes, begin: Begin) -> Channel:
-        self.cgroup = cgroups.make(os.getpid())
-        ours, theirs = messages.channel_pair()
-        child = os.fork()
-        if not child:
-            init.serve(theirs, pipes.container_ends(), begin.namespaces, self.cgroup)
-        theirs.close()
-        pipes.close_container_ends()
-        self.child = child
-        ours.expect(Entered)
-        userns.map_process(child, begin.maps)
-        ours.send(Mapped())
-        return ours
 
     def _start(self, channel: Channel, pipes: Pipes) -> Streams:
         """From the command's request to the executed command; returns the streams to pump."""

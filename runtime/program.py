@@ -33,11 +33,16 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Program:
     """A program that is about to be executed. Construct it (reads and checks), then `execute`."""
 
-    def __init__(self, root: Root, process: Process, filters: "tuple[bytes, ...]") -> None:
-        """`filters` are what `load_filters` gave, before the root was changed."""
+    def __init__(
+        self, root: Root, process: Process, filters: "tuple[bytes, ...]", *, makes_folder: bool = True
+    ) -> None:
+        """`filters` are what `load_filters` gave, before the root was changed. A working directory that is
+        missing is made only with `makes_folder`.
+        """
         self.root = root
         self.process = process
         self.filters = filters
+        self.makes_folder = makes_folder
         self.identity = users.look_up(root, process.user, process.groups)
         self.env = _environment(process.env, self.identity.home)
 
@@ -58,7 +63,7 @@ class Program:
         sets = capabilities.sets_for(
             self.process.capabilities, self.process.ambient, is_root=self.identity.uid == 0
         )
-        folder = self._make_working_directory()
+        folder = self._open_working_directory()
         capabilities.give_up(sets, self._become, self._load_filters if self.filters else None)
         os.umask(self.process.umask)
         self._enter(folder)
@@ -90,13 +95,11 @@ class Program:
                 "It is not among your subordinate ids; a larger range in /etc/subuid and /etc/subgid helps.",
             ) from None
 
-    def _make_working_directory(self) -> int:
-        """The folder, made when the image lacks it. Resolved inside the root, without magic links
-        (CVE-2024-21626).
-        """
+    def _open_working_directory(self) -> int:
+        """Resolved inside the root, without magic links (CVE-2024-21626)."""
         cwd = self.process.cwd or "/"
         try:
-            return self.root.make_folder(cwd)
+            return self.root.make_folder(cwd) if self.makes_folder else self.root.open(cwd)
         except (OSError, PyctrError) as error:
             raise _bad_directory(cwd, error) from None
 
@@ -120,7 +123,7 @@ def _bad_directory(cwd: str, error: Exception) -> PyctrError:
     return PyctrError(
         f"working directory {cwd} cannot be entered in the container: {reason}",
         "Choose another with --workdir.",
-        exit_code=126,
+        exit_code=127 if isinstance(error, FileNotFoundError) else 126,
     )
 
 

@@ -19,11 +19,12 @@ from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.mounts import Root
 from pyctr.rootless.values import Value
 from pyctr.runtime import init, messages, program, state
+from pyctr.runtime.birth import Pipes
 from pyctr.runtime.logfile import LogFile
 from pyctr.runtime.messages import Born, Channel, Failed, Go, Prepared, Started
 from pyctr.runtime.spec import Process, Spec
 from pyctr.runtime.state import ExitRecord, ProcessId, State
-from pyctr.runtime.streams import Pipes, Streams
+from pyctr.runtime.streams import Streams
 from pyctr.storage import paths, records
 
 TYPE_CHECKING = False
@@ -93,7 +94,7 @@ def _serve(parent: "SessionParent", control: Channel, stream: "_socket.socket") 
         parent.live(control, stream)
         code = 0
     except BaseException as error:
-        init.report(control, error)
+        messages.report(control, error)
     finally:
         os._exit(code)
 
@@ -245,7 +246,7 @@ def _join(
         else:
             _run_program(join, filters, channel, streams)
     except BaseException as error:
-        init.report(channel, error)
+        messages.report(channel, error)
     finally:
         os._exit(125)
 
@@ -284,7 +285,7 @@ def _run_program(
     os.setsid()
     os.umask(0)
     root = Root(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-    prepared = program.Program(root, join.process, filters)
+    prepared = program.Program(root, join.process, filters, makes_folder=False)
     master = _open_terminal(root, join, streams) if join.process.tty else -1
     channel.send(Prepared(), (master,) if master >= 0 else ())
     channel.expect(Go)

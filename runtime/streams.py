@@ -15,6 +15,7 @@ import select
 
 from pyctr.rootless import jsontext, terminal
 from pyctr.runtime import frames
+from pyctr.runtime.birth import Pipes
 from pyctr.runtime.logfile import LogFile
 from pyctr.runtime.spec import Spec
 from pyctr.runtime.state import ExitRecord
@@ -24,25 +25,6 @@ _CHUNK = 64 << 10  # bytes read at once from the container
 _HIGH = 256 << 10  # bytes that may wait for the launching client, or for the container's stdin
 _DROP = 1 << 20  # bytes that may wait for another client
 _LEFT = 1 << 20  # bytes that a pipe may still hold (/proc/sys/fs/pipe-max-size) when the container has ended
-
-
-class Pipes:
-    """Three pipes between the monitor and the container."""
-
-    def __init__(self) -> None:
-        self.stdin = os.pipe2(os.O_CLOEXEC)
-        self.stdout = os.pipe2(os.O_CLOEXEC)
-        self.stderr = os.pipe2(os.O_CLOEXEC)
-
-    def container_ends(self) -> tuple[int, int, int]:
-        return self.stdin[0], self.stdout[1], self.stderr[1]
-
-    def close_container_ends(self) -> None:
-        for fd in self.container_ends():
-            os.close(fd)
-
-    def monitor_ends(self) -> tuple[int, int, int]:
-        return self.stdin[1], self.stdout[0], self.stderr[0]
 
 
 class Client:

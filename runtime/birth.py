@@ -1,0 +1,63 @@
+"""The first steps of a monitor: it leaves the terminal, and forks the process that makes the namespaces.
+
+Apart from the rest of the monitor, which is loaded while newuidmap and newgidmap run: nothing else may be
+imported here.
+"""
+
+import os
+
+from pyctr.rootless import cgroups, processes, syscalls, userns
+from pyctr.runtime import init, messages
+from pyctr.runtime.messages import Begin, Channel, Entered, Mapped
+
+
+class Pipes:
+    """Three pipes between the monitor and the container."""
+
+    def __init__(self) -> None:
+        self.stdin = os.pipe2(os.O_CLOEXEC)
+        self.stdout = os.pipe2(os.O_CLOEXEC)
+        self.stderr = os.pipe2(os.O_CLOEXEC)
+
+    def container_ends(self) -> tuple[int, int, int]:
+        return self.stdin[0], self.stdout[1], self.stderr[1]
+
+    def close_container_ends(self) -> None:
+        for fd in self.container_ends():
+            os.close(fd)
+
+    def monitor_ends(self) -> tuple[int, int, int]:
+        return self.stdin[1], self.stdout[0], self.stderr[0]
+
+
+class Newborn:
+    """The process that makes the namespaces, and what it shares with the monitor."""
+
+    def __init__(self, begin: Begin) -> None:
+        """Forks it and starts to map its ids. PyctrError."""
+        self.pipes = Pipes()
+        self.cgroup = cgroups.make(os.getpid())
+        self.channel, theirs = messages.channel_pair()
+        self.pid = os.fork()
+        if not self.pid:
+            init.serve(theirs, self.pipes.container_ends(), begin.namespaces, self.cgroup)
+        theirs.close()
+        self.pipes.close_container_ends()
+        self.channel.expect(Entered)
+        self._mapping = userns.start_mapping(self.pid, begin.maps)
+
+    def finish_mapping(self) -> None:
+        """Lets it go on, as root of its user namespace. PyctrError."""
+        userns.finish_mapping(self._mapping)
+        self.channel.send(Mapped())
+
+
+def bear(control: Channel, keep: "set[int]") -> Newborn:
+    """A session of our own, parent of every orphan of the container, no descriptor but those in `keep`;
+    then the fork.
+    """
+    processes.close_all_but(keep)
+    os.setsid()
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    os.chdir("/")
+    return Newborn(control.expect(Begin))
