@@ -123,7 +123,7 @@ def _bad_directory(cwd: str, error: Exception) -> PyctrError:
     return PyctrError(
         f"working directory {cwd} cannot be entered in the container: {reason}",
         "Choose another with --workdir.",
-        exit_code=127 if isinstance(error, FileNotFoundError) else 126,
+        exit_code=126,
     )
 
 

@@ -68,7 +68,12 @@ class Terminal:
 
     def end(self) -> int:
         """The exit code, once the command has ended by itself."""
-        return self.command.wait(DEADLINE)
+        try:
+            return self.command.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(AssertionError):
+                self.read("\0")
+            raise AssertionError(f"still running after {self.seen!r}") from None
 
     def close(self) -> None:
         if hasattr(self, "command"):
