@@ -15,6 +15,7 @@ from pyctr.rootless.errors import PyctrError
 from pyctr.storage import blobs, images, paths
 from pyctr.storage.compression import decompressed, kind_of
 from pyctr.storage.images import Image
+from pyctr.storage.unpack import DEFAULT_LIMITS
 
 _NESTED = 3  # indexes in indexes
 _NAME = "org.opencontainers.image.ref.name"
@@ -116,7 +117,8 @@ def _store_layer(
         return Descriptor(f"{manifest.DOCKER_LAYER}.{kind}", digest, size)
     if not blobs.has_blob(store, diff_id):
         with source.open(path) as file:
-            _store(store, decompressed(file), diff_id, None if kind else size, progress)
+            most = DEFAULT_LIMITS.tar_size(size) if kind else size
+            _store(store, decompressed(file), diff_id, most, progress)
     else:
         progress.blob_started(diff_id, size)
         progress.blob_done(diff_id, skipped=True)

@@ -36,6 +36,7 @@ SCHEMA1 = tuple(f"application/vnd.docker.distribution.manifest.v1+{kind}" for ki
 MANIFEST_LIMIT = 4 << 20  # bytes, as registries and their clients have it
 CONFIG_LIMIT = 16 << 20
 LAYER_COUNT_LIMIT = 1000
+_NESTING = 64
 
 
 class Platform(Value):
@@ -146,6 +147,7 @@ def _texts(entry: dict[str, Any], name: str, what: str) -> tuple[str, ...]:
 def parse_config(data: bytes, what: str) -> Config:
     """The image config in `data`. Raises Invalid, which names `what`."""
     document = _document(data, what, CONFIG_LIMIT)
+    _check_text(document, what)
     rootfs = _field(document, "rootfs", dict, what)
     if _field(rootfs, "type", str, what) != "layers":
         raise Invalid(f"{what}: its root file system is of the unknown type {rootfs['type']!r}")
@@ -158,6 +160,26 @@ def parse_config(data: bytes, what: str) -> Config:
         history=tuple([_typed(item, dict, "history", what) for item in _list(document, "history", what)]),
         **words,
     )
+
+
+def _check_text(value: object, what: str, depth: int = 0) -> None:
+    """Refuses what cannot be written to a record or given to a program. Raises Invalid."""
+    if depth > _NESTING:
+        raise Invalid(f"{what} is nested more than {_NESTING} deep")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(key, what, depth)
+            _check_text(item, what, depth + 1)
+    elif isinstance(value, list):
+        for item in value:
+            _check_text(item, what, depth + 1)
+    elif isinstance(value, str) and ("\0" in value or not _is_unicode(value)):
+        raise Invalid(f"{what} has the text {value[:80]!r} with a zero byte or half a character")
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text has no lone surrogate, which JSON can spell and UTF-8 cannot."""
+    return text.isascii() or not any(["\ud800" <= letter <= "\udfff" for letter in text])
 
 
 _TEXTS = ("User", "WorkingDir", "StopSignal", "Domainname", "Hostname", "Image")

@@ -93,14 +93,29 @@ def _pulled(
     fallback: Found | None,
 ) -> Found:
     target = fallback.name if fallback else name
+
+    def work() -> None:
+        if not fallback or _is_newer(store, fallback, options):
+            pull(store, target, options, progress() if progress else None)
+
     try:
         full = resolve(target)
-        in_child(lambda: pull(store, target, options, progress() if progress else None))
+        in_child(work)
     except PyctrError:
         if fallback:
             return fallback
         raise
     return lookup.find(store, full)
+
+
+def _is_newer(store: "Store", local: Found, options: PullOptions) -> bool:
+    """Whether the registry has another image than the local one under its name."""
+    from pyctr.image import transfer
+    from pyctr.storage import images
+
+    record = images.read_name(store, local.name)
+    known = (local.image.manifest_digest, *([record.manifest_digest] if record else []))
+    return transfer.is_newer(known, reference.parse(local.name), options)
 
 
 def resolve(name: str) -> str:

@@ -30,6 +30,15 @@ class Stopped(PyctrError):
     """Another transfer of the same pull failed first."""
 
 
+class Absent(NoSuchObject):
+    """The registry does not have a manifest or blob."""
+
+    def __init__(self, what: str, words: str) -> None:
+        super().__init__("image", what, "Check the name and the tag.")
+        self.message = f"reading {what}: the registry does not have it{words}"
+        self.args = (self.message,)
+
+
 class _AlreadyThere(Exception):
     """A blob came into the store while its writer was waited for."""
 
@@ -48,7 +57,7 @@ class Repository:
 
     def manifest(self, reference: str, accepted: tuple[str, ...] = manifest.ACCEPTED) -> tuple[bytes, str]:
         """A manifest by tag or digest (then verified): its bytes and the media type that was announced."""
-        what = f"{self.name}{'@' if ':' in reference else ':'}{reference}"
+        what = f"manifest {reference} in {self.name}"
         return retrying(self._access, lambda: self._manifest(reference, accepted, what))
 
     def _manifest(self, reference: str, accepted: tuple[str, ...], what: str) -> tuple[bytes, str]:
@@ -56,9 +65,20 @@ class Repository:
             data = _body(answer, manifest.MANIFEST_LIMIT, what)
         told = answer.headers.get("Docker-Content-Digest", "")
         for digest in (reference, told):
-            if digest.startswith("sha256:") and is_digest(digest) and digest != manifest.digest_of(data):
-                raise Invalid(f"the manifest of {what} does not have the digest {digest}")
+            if is_digest(digest) and digest != manifest.digest_like(data, digest):
+                raise Invalid(f"{what} does not have the digest {digest}")
         return data, answer.headers.get("Content-Type", "").partition(";")[0].strip()
+
+    def digest(self, reference: str) -> str:
+        """The digest of a manifest, which costs no download; empty when the registry does not tell it."""
+        what = f"manifest {reference} in {self.name}"
+        return retrying(self._access, lambda: self._digest(reference, what))
+
+    def _digest(self, reference: str, what: str) -> str:
+        accepted = {"Accept": ", ".join(manifest.ACCEPTED)}
+        with self._answer(f"manifests/{reference}", accepted, what, "HEAD") as answer:
+            told = answer.headers.get("Docker-Content-Digest", "")
+        return told if is_digest(told) else ""
 
     def small_blob(self, descriptor: Descriptor, what: str) -> bytes:
         """A config, in memory. Raises Invalid when it is not what its descriptor says."""
@@ -85,7 +105,11 @@ class Repository:
             with blobs.writer(store, descriptor.digest, limit=descriptor.size, resume=True) as blob:
                 if blobs.has_blob(store, descriptor.digest):
                     raise _AlreadyThere
+                kept = blob.size
                 self._fill(blob, descriptor, moved, stop)
+                if kept and not blob.is_right():  # a power cut, or a server that lied then
+                    blob.restart()
+                    self._fill(blob, descriptor, moved, stop)
         except _AlreadyThere:  # another pull had the writer's lock and has brought it
             moved(descriptor.size)
 
@@ -114,7 +138,7 @@ class Repository:
         if blob.size == descriptor.size:
             return
         headers = {"Range": f"bytes={blob.size}-"} if blob.size else {}
-        what = f"layer {descriptor.digest} of {self.name}"
+        what = f"blob {descriptor.digest} in {self.name}"
         with self._answer(f"blobs/{descriptor.digest}", headers, what) as answer:
             if not _resumes(answer, blob.size, descriptor, what):
                 blob.restart()
@@ -123,9 +147,9 @@ class Repository:
         if blob.size < descriptor.size:
             raise Unreachable(f"{what} ended after {blob.size} of {descriptor.size} bytes", transient=True)
 
-    def _answer(self, path: str, headers: dict[str, str], what: str) -> "_Answer":
+    def _answer(self, path: str, headers: dict[str, str], what: str, method: str = "GET") -> "_Answer":
         """The successful answer to a request below the repository."""
-        url, answer = self._authorized(f"/v2/{urllib.parse.quote(self._path)}/{path}", headers)
+        url, answer = self._authorized(f"/v2/{urllib.parse.quote(self._path)}/{path}", headers, method)
         if answer.status in (200, 206):
             return _Answer(answer, url, insecure=self._transport.insecure)
         try:
@@ -133,10 +157,13 @@ class Repository:
         finally:
             answer.close()
 
-    def _authorized(self, path: str, headers: dict[str, str]) -> tuple[str, urllib3.BaseHTTPResponse]:
+    def _authorized(
+        self, path: str, headers: dict[str, str], method: str
+    ) -> tuple[str, urllib3.BaseHTTPResponse]:
         for _ in range(3):  # anonymous, then with a token, then with a new one because the first has expired
             used = self._authorizer.header
-            url, answer = self._from_any_base(path, {**headers, "Authorization": used} if used else headers)
+            sent = {**headers, "Authorization": used} if used else headers
+            url, answer = self._from_any_base(path, sent, method)
             if answer.status != 401:
                 break
             challenges = answer.headers.getlist("WWW-Authenticate")
@@ -145,13 +172,15 @@ class Repository:
             answer.close()
         return url, answer
 
-    def _from_any_base(self, path: str, headers: dict[str, str]) -> tuple[str, urllib3.BaseHTTPResponse]:
+    def _from_any_base(
+        self, path: str, headers: dict[str, str], method: str
+    ) -> tuple[str, urllib3.BaseHTTPResponse]:
         """The answer of the first scheme that the registry speaks; the others are then forgotten."""
         problem: Unreachable | None = None
         for base in self._bases:
             last = base == self._bases[-1]
             try:
-                answer = self._transport.get(base + path, headers)
+                answer = self._transport.get(base + path, headers, method)
             except Unreachable as error:
                 problem = problem or error
                 if last or not isinstance(error, Misunderstood):
@@ -223,13 +252,12 @@ def _resumes(answer: _Answer, offset: int, descriptor: Descriptor, what: str) ->
 def _refusal(answer: urllib3.BaseHTTPResponse, url: str, what: str) -> PyctrError:
     words = _error_words(answer)
     if answer.status == 404:
-        hint = "The registry does not have it: check the name and the tag."
-        return NoSuchObject("image", f"{what}{words}", hint)
+        return Absent(what, words)
     if answer.status in (401, 403):
         hint = "Log in with --creds user:password or --authfile; or the repository does not exist."
-        return Denied(f"access to {what} is denied{words}", hint)
+        return Denied(f"reading {what}: access is denied{words}", hint)
     problem = transport.refused(answer, url)
-    message = f"{what}: {problem.message}{words}"
+    message = f"reading {what}: {problem.message}{words}"
     return Unreachable(message, problem.hint, transient=problem.transient, delay=problem.delay)
 
 

@@ -10,7 +10,7 @@ import urllib.parse
 from typing import Any
 
 from pyctr.image.credentials import Credentials
-from pyctr.image.transport import Transport, is_loopback, refused
+from pyctr.image.transport import Transport, discard, failures, is_loopback, refused
 from pyctr.rootless.errors import PyctrError
 
 TOKEN_LIMIT = 1 << 20  # bytes of a token server's answer
@@ -65,22 +65,26 @@ class Authorizer:
 
     def _check_realm(self, realm: str, url: str) -> None:
         """Passwords go to the realm that the registry names: encrypted, unless the registry is not."""
-        parts = urllib.parse.urlsplit(realm)
+        try:
+            parts = urllib.parse.urlsplit(realm)
+        except ValueError:
+            parts = urllib.parse.urlsplit("")
         plain = parts.scheme == "http" and (url.startswith("http:") or is_loopback(parts.netloc))
         if not parts.hostname or not (parts.scheme == "https" or plain):
             raise PyctrError(f"{url} wants the password sent to {realm!r}, which is not safe")
 
     def _token(self, answer: Any, realm: str) -> str:
         if answer.status in (400, 401, 403):
-            answer.drain_conn()
+            discard(answer)
             raise PyctrError(
                 f"{realm} gives no token for {self._scope}: status {answer.status}",
                 "The repository does not exist, or needs (other) credentials: --creds or --authfile.",
             )
         if answer.status != 200:
             raise refused(answer, realm)
-        data = answer.read(TOKEN_LIMIT)
-        answer.release_conn()
+        with failures(realm, insecure=self._transport.insecure):
+            data = answer.read(TOKEN_LIMIT)
+        answer.close()
         try:
             document = json.loads(data)
             token = document.get("token") or document["access_token"]

@@ -4,7 +4,9 @@ Order: blobs, layers, record, name. A crash in between leaves the old image, and
 """
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 
 from pyctr.image import keeping, manifest, platform
 from pyctr.image.credentials import from_option
@@ -14,6 +16,7 @@ from pyctr.image.pull import PullOptions
 from pyctr.image.reference import Reference
 from pyctr.image.registry import Repository, Stopped
 from pyctr.image.transport import Access
+from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
 from pyctr.storage import blobs, images, paths
 from pyctr.storage.images import Image
@@ -54,10 +57,11 @@ def pull(store: paths.Store, reference: Reference, options: PullOptions, progres
         options.platform, arch=options.arch, os_name=options.os, variant=options.variant
     )
     progress.line(f"Trying to pull {reference}...")
-    repository = Repository(reference, access(options))
-    resolved = resolve(repository, reference, wanted)
+    with naming("initializing source", reference):
+        repository = Repository(reference, access(options))
+        resolved = resolve(repository, reference, wanted)
     progress.line("Getting image source signatures")
-    with images.making(store):
+    with naming("copying", reference), images.making(store):
         config = fetch_config(repository, store, resolved.manifest, str(reference))
         if platform.mismatch(wanted, config.architecture, config.os):
             progress.warn(
@@ -69,6 +73,23 @@ def pull(store: paths.Store, reference: Reference, options: PullOptions, progres
         for digest, data in (*resolved.top, (resolved.digest, resolved.data)):
             blobs.put_blob(store, data, digest)
         return keeping.keep(store, image, [str(reference)], progress, top_digest=resolved.top_digest)
+
+
+def is_newer(known: tuple[str, ...], reference: Reference, options: PullOptions) -> bool:
+    """Whether the registry has something of another digest under a full name. Raises PyctrError."""
+    with naming("initializing source", reference):
+        return Repository(reference, access(options)).digest(reference.digest or reference.tag) not in known
+
+
+@contextmanager
+def naming(doing: str, reference: Reference) -> Iterator[None]:
+    """Lets an error name the image, in podman's words, beside what of it was not to be had."""
+    try:
+        yield
+    except PyctrError as error:
+        error.message = f"{doing} docker://{reference}: {error.message}"
+        error.args = (error.message,)
+        raise
 
 
 def resolve(repository: Repository, reference: Reference, wanted: Platform) -> Resolved:

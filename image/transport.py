@@ -29,6 +29,7 @@ urllib3.disable_warnings(
 REDIRECTS = 5
 _REDIRECTING = (301, 302, 303, 307, 308)
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
+_SHORT = 1 << 16  # bytes of an unwanted body that are read to keep the connection
 _LONGEST_DELAY = 60.0  # seconds, also of a Retry-After
 _CERTIFICATE_FOLDERS = ("~/.config/containers/certs.d", "/etc/containers/certs.d", "/etc/docker/certs.d")
 
@@ -104,9 +105,9 @@ class Transport:
         self._timeout = urllib3.Timeout(connect=access.connect, read=access.stall)
         self._pools: dict[str, urllib3.PoolManager] = {}
 
-    def get(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        """The answer to GET, whatever its status, its body unread; to be released. Raises Unreachable."""
-        return self._request("GET", url, headers, None)
+    def get(self, url: str, headers: dict[str, str], method: str = "GET") -> urllib3.BaseHTTPResponse:
+        """The answer to GET (or HEAD), whatever its status, its body unread; to be released. Unreachable."""
+        return self._request(method, url, headers, None)
 
     def post(self, url: str, fields: dict[str, str]) -> urllib3.BaseHTTPResponse:
         """The answer to a POST of form fields. Raises Unreachable."""
@@ -120,10 +121,11 @@ class Transport:
         for _ in range(REDIRECTS + 1):
             answer = self._once(method, url, headers, body)
             target = answer.headers.get("Location")
-            if method != "GET" or answer.status not in _REDIRECTING or not target:
+            if method == "POST" or answer.status not in _REDIRECTING or not target:
                 return answer
-            answer.drain_conn()
-            url, headers = self._redirected(url, target, headers)
+            discard(answer)
+            with failures(url, insecure=self.insecure):
+                url, headers = self._redirected(url, target, headers)
         raise Unreachable(f"{_shown(url)}: more than {REDIRECTS} redirects")
 
     def _redirected(self, url: str, target: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
@@ -198,13 +200,21 @@ def chunks(answer: urllib3.BaseHTTPResponse, url: str, *, insecure: bool) -> Ite
         yield piece
 
 
+def discard(answer: urllib3.BaseHTTPResponse) -> None:
+    """Gives back an answer whose body nobody wants; urllib3's `drain_conn` would read an endless one."""
+    if answer.length_remaining is not None and answer.length_remaining <= _SHORT:
+        answer.drain_conn()
+    else:
+        answer.close()
+
+
 def refused(answer: urllib3.BaseHTTPResponse, url: str) -> Unreachable:
     """The error for a status that nobody handles."""
     transient = answer.status in _TRANSIENT
     wait = answer.headers.get("Retry-After", "")
     text = f"{_shown(url)}: status {answer.status} {answer.reason or ''}".rstrip()
     hint = "The registry limits how much may be pulled: wait, or log in." if answer.status == 429 else None
-    return Unreachable(text, hint, transient=transient, delay=float(wait) if wait.isdigit() else 0)
+    return Unreachable(text, hint, transient=transient, delay=float(wait) if wait.isdecimal() else 0)
 
 
 def _shown(url: str) -> str:

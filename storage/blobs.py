@@ -142,14 +142,16 @@ class BlobWriter:
         """Appends `data`. PyctrError beyond the limit or on a full disk."""
         self.size += len(data)
         if self._limit is not None and self.size > self._limit:
-            raise PyctrError(
-                f"blob {self._name()} is larger than the {self._limit} bytes that were announced"
-            )
+            raise PyctrError(f"blob {self._name()} is larger than the {self._limit} bytes that it may have")
         self._hash.update(data)
         try:
             records.write_all(self._fd, data)
         except OSError as error:
             raise self._failed(error) from None
+
+    def is_right(self) -> bool:
+        """Whether what is there so far has the digest that was asked for."""
+        return self._wanted is None or self._hash.hexdigest() == self._wanted.hex
 
     def restart(self) -> None:
         """Drops what was written so far (a server that does not resume sends all of it again)."""
@@ -170,7 +172,7 @@ class BlobWriter:
     def _commit(self) -> None:
         found = Digest(self._algorithm, self._hash.hexdigest())
         try:
-            if self._wanted and found != self._wanted:
+            if not self.is_right():
                 raise PyctrError(
                     f"blob {self._wanted} is not what was sent: its content has the digest {found}",
                     "The source is damaged or was tampered with; try again or use another one.",

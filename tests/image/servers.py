@@ -23,6 +23,7 @@ class Scripted:
         self.address = address
         self.answers: dict[str, Answer] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.methods: list[str] = []  # of the requests
         self.stalled = threading.Event()  # set when a stalling answer has sent what it sends
         self.over = threading.Event()  # set at the end of the test: what stalls waits for it
 
@@ -43,8 +44,12 @@ def serve() -> Iterator[Scripted]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            scripted.methods.append(self.command)
             scripted.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
             scripted.answers.get(self.path.partition("?")[0], status(404))(self)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -82,7 +87,8 @@ def send(
         for name, value in fields.items():
             handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
-        handler.wfile.write(data)
+        if handler.command != "HEAD":
+            handler.wfile.write(data)
 
     return answer
 
@@ -179,8 +185,10 @@ class Sample:
     def serve_manifest(self, media_type: str = DOCKER_MANIFEST) -> bytes:
         """Serves the manifest by tag and digest; its bytes."""
         data = json.dumps(self.manifest).encode()
-        for name in ("latest", manifest.digest_of(data)):
-            self.answer(f"{self.path}/manifests/{name}", send(data, media_type))
+        digest = manifest.digest_of(data)
+        for name in ("latest", digest):
+            answer = send(data, media_type, Docker_Content_Digest=digest)
+            self.answer(f"{self.path}/manifests/{name}", answer)
         return data
 
     def blob(self, digest: str) -> str:

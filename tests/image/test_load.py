@@ -16,6 +16,7 @@ from pyctr.image import load, lookup, manifest
 from pyctr.rootless.errors import PyctrError
 from pyctr.storage import blobs, images
 from pyctr.storage.paths import Store
+from pyctr.storage.unpack import Limits
 from tests.images import Layer, image_config
 from tests.peers import Podman
 
@@ -300,3 +301,12 @@ def test_a_fifo_in_a_layout_does_not_hang(own_store: Store, layout: Layout) -> N
     path.unlink()
     os.mkfifo(path)
     assert "not a file" in refused(own_store, layout.folder)
+
+
+@pytest.mark.parametrize("compress", [lzma.compress, bz2.compress])
+def test_a_layer_that_unpacks_without_end_is_cut(
+    own_store: Store, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, compress: object
+) -> None:
+    monkeypatch.setattr(load, "DEFAULT_LIMITS", Limits(unpacked=1 << 20, ratio=1))
+    layer = {"l/layer.tar": compress(bytes(1 << 21))}  # type: ignore[operator]
+    assert "larger than" in refused(own_store, docker_archive(tmp_path / "a.tar", **layer))

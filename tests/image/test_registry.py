@@ -136,7 +136,7 @@ def test_passwords_do_not_go_unencrypted_to_strangers(
 def test_a_token_that_is_never_taken_ends(sample: Sample, scripted: Scripted) -> None:
     path = bearer(sample, scripted)
     scripted.answers["/token"] = send(b'{"token": "wrong"}')
-    with pytest.raises(Denied, match="sample:latest"):
+    with pytest.raises(Denied, match="manifest latest in .*sample"):
         manifest_of(sample.reference)
     assert scripted.count(path) <= 3
 
@@ -224,7 +224,7 @@ def test_tls_and_basic_passwords_of_a_real_registry(tls_registry: str, certifica
     folder = str(pathlib.Path(certificate[0]).parent)
     name = f"{tls_registry}/absent:latest"
     access = QUICK.replace(tls_verify=True, cert_dir=folder)
-    with pytest.raises(Denied, match="absent:latest"):
+    with pytest.raises(Denied, match="manifest latest in .*absent"):
         manifest_of(name, access)
     with pytest.raises(PyctrError, match="manifest unknown|absent"):
         manifest_of(name, access.replace(credentials=ME))

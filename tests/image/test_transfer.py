@@ -61,7 +61,7 @@ def test_what_is_there_is_not_fetched_again(own_store: Store, sample: Sample, sc
 def test_an_unknown_tag_is_no_such_image(own_store: Store, sample: Sample) -> None:
     error = refused(own_store, sample.reference.replace("latest", "absent"))
     assert isinstance(error, NoSuchObject)
-    assert "sample:absent" in error.message
+    assert error.message.startswith(f"initializing source docker://{sample.reference[:-6]}absent: reading ")
 
 
 def test_a_wrong_layer_is_refused_and_does_not_stay(own_store: Store, sample: Sample) -> None:
@@ -342,3 +342,100 @@ def test_always_takes_what_the_name_means_now(own_store: Store, sample: Sample) 
     new = pull.pull_if_needed(own_store, sample.reference, "always").image
     assert new.id != old.id
     assert images.names_of(own_store, old.id) == ()
+
+
+def test_a_damaged_rest_of_an_earlier_pull_is_fetched_again(own_store: Store, sample: Sample) -> None:
+    """A power cut leaves a temporary of the right size and of zeros: it was never synced."""
+    folder = f"{own_store.blobs()}/sha256"
+    os.makedirs(folder)
+    for size in (100_000, len(sample.layer)):
+        with open(f"{folder}/tmp.{sample.layer_digest.partition(':')[2]}", "wb") as file:
+            file.write(bytes(size))
+        sample.answer(sample.blob(sample.layer_digest), ranged(sample.layer))
+        fetch(own_store, sample.reference)
+        os.unlink(own_store.blob(sample.layer_digest))
+
+
+@pytest.mark.parametrize("code", [302, 401])
+def test_the_body_of_what_is_no_answer_is_not_read_to_its_end(
+    own_store: Store, sample: Sample, code: int
+) -> None:
+    sent = 0
+
+    def endless(handler: servers.Handler) -> None:
+        nonlocal sent
+        handler.send_response(code)
+        handler.send_header("Content-Length", str(1 << 40))
+        handler.send_header("Location", "/elsewhere")
+        handler.end_headers()
+        handler.close_connection = True
+        try:
+            while sent < 1 << 26:
+                handler.wfile.write(bytes(1 << 16))
+                sent += 1 << 16
+        except OSError:
+            pass
+
+    sample.answer(f"{sample.path}/manifests/latest", endless)
+    refused(own_store, sample.reference)
+    assert sent < 1 << 26
+
+
+@pytest.mark.parametrize("target", ["http://[", "http://127.0.0.1:99999999/", "http://a:b/"])
+def test_a_redirect_to_nonsense_is_an_error(own_store: Store, sample: Sample, target: str) -> None:
+    sample.answer(f"{sample.path}/manifests/latest", status(302, Location=target))
+    assert sample.reference in refused(own_store, sample.reference).message
+
+
+@pytest.mark.parametrize("realm", ["http://[", "http://127.0.0.1:99999999/"])
+def test_a_realm_of_nonsense_is_an_error(own_store: Store, sample: Sample, realm: str) -> None:
+    answer = status(401, WWW_Authenticate=f'Bearer realm="{realm}"')
+    sample.answer(f"{sample.path}/manifests/latest", answer)
+    assert sample.reference in refused(own_store, sample.reference).message
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_stalling_token_server_is_an_error(own_store: Store, sample: Sample, scripted: Scripted) -> None:
+    realm = f'Bearer realm="http://{scripted.address}/token"'
+    sample.answer(f"{sample.path}/manifests/latest", status(401, WWW_Authenticate=realm))
+    sample.answer("/token", stalling(scripted, b'{"token": "t"}', 3))
+    error = refused(own_store, sample.reference, PullOptions(retries=0))
+    assert "no answer in time" in error.message
+
+
+def test_newer_asks_for_the_digest_alone(own_store: Store, sample: Sample, scripted: Scripted) -> None:
+    image = fetch(own_store, sample.reference)
+    before = len(scripted.requests)
+    assert pull.pull_if_needed(own_store, sample.reference, "newer").image == image
+    assert scripted.methods[before:] == ["HEAD"]
+
+
+@pytest.mark.parametrize("digest", [True, False])
+def test_newer_pulls_what_has_another_digest(own_store: Store, sample: Sample, digest: bool) -> None:
+    old = fetch(own_store, sample.reference)
+    sample.config["author"] = "somebody"
+    sample.publish()
+    if not digest:
+        data = sample.serve_manifest()
+        sample.answer(f"{sample.path}/manifests/latest", send(data, manifest.DOCKER_MANIFEST))
+    assert pull.pull_if_needed(own_store, sample.reference, "newer").image.id != old.id
+
+
+def test_an_error_names_the_image_as_podman_does(own_store: Store, sample: Sample) -> None:
+    sample.answer(sample.blob(sample.layer_digest), status(404))
+    for name, what in ((sample.reference, "copying"), (f"{sample.reference}x", "initializing source")):
+        error = refused(own_store, name)
+        assert error.message.startswith(f"{what} docker://{name}: ")
+
+
+def test_a_config_that_cannot_be_written_down_is_refused(own_store: Store, sample: Sample) -> None:
+    deep: list[object] = []
+    for _ in range(400):
+        deep = [deep]
+    for value in ("\ud800", "a\0b"):
+        sample.config["config"]["Env"] = [f"A={value}"]
+        sample.publish()
+        assert "config" in refused(own_store, sample.reference).message
+    sample.config["config"] = {"OnBuild": [], "Strange": deep}
+    sample.publish()
+    assert "config" in refused(own_store, sample.reference).message
