@@ -130,6 +130,8 @@ def _hide(store: "Store", container_id: str, *, volumes: bool) -> None:
     os.rename(folder, hidden(store, container_id))
     if left is not None:
         names.release(store, left.name, container_id)
+    else:
+        names.release_all(store, container_id)
     details = {"name": left.name, "image": left.image_name} if left else {}
     states.append_event(store, "container", "remove", container_id, **details)
 

@@ -55,7 +55,10 @@ class Stopping:
             self._take(state)
             if not state.stopped_by_user or state.status != "stopping":
                 stopping = state.replace(status="stopping", stopped_by_user=True)
-                states.change_state(self.store, self.id, stopping, "stop", durable=False)
+                try:
+                    states.change_state(self.store, self.id, stopping, "stop", durable=False)
+                except OSError:
+                    pass  # a full disk: it is stopped all the same
         manners = self._manners()
         timeout = manners.stop_timeout if self.timeout is None else self.timeout
         if timeout == 0:

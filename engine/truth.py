@@ -119,7 +119,10 @@ def settle(store: "Store", container_id: str) -> State:
         true = ended(store, container_id, recorded, here)
     if true.status == "exited" and recorded.status != "exited":
         keep_exit(store, container_id, true)
-        states.change_state(store, container_id, true, "died", durable=False, exitCode=true.exit_code)
+        try:
+            states.change_state(store, container_id, true, "died", durable=False, exitCode=true.exit_code)
+        except OSError:
+            pass  # a full disk must not keep it from being removed; the next call finds the same
     return true
 
 
