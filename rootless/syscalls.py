@@ -1,15 +1,28 @@
 """System calls that Python lacks, under the kernel's own names.
 
-One function a call: raises OSError with errno and the path, holds no policy. The error check sits on the prototype,
-so no caller can forget it. Descriptors that are returned are close-on-exec.
+One function a call: raises OSError with errno and the path, holds no policy. The error check sits on the
+prototype, so no caller can forget it. Descriptors that are returned are close-on-exec.
 """
 
-import ctypes
 import os
+from sys import byteorder
+
+from pyctr.rootless.cfunctions import (
+    addressof,
+    bind,
+    buffer,
+    c_char_p,
+    c_int,
+    c_long,
+    c_ulong,
+    c_void_p,
+    filled_buffer,
+    sizeof,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any
 
 # Kernel headers: sched.h, mount.h, prctl.h, openat2.h, close_range.h, keyctl.h, fcntl.h.
 AT_EMPTY_PATH = 0x1000
@@ -80,7 +93,7 @@ SECCOMP_SET_MODE_FILTER = 1
 SFD_CLOEXEC = os.O_CLOEXEC
 SFD_NONBLOCK = os.O_NONBLOCK
 
-# Calls without a wrapper in every libc that is supported. From 424 on the numbers are the same on all architectures.
+# Calls without a wrapper in every libc. From 424 on the numbers are the same on all architectures.
 NR_CLOSE_RANGE = 436
 NR_FSCONFIG = 431
 NR_FSMOUNT = 432
@@ -98,53 +111,28 @@ _BY_MACHINE = {  # keyctl, pivot_root, seccomp
 }
 NR_KEYCTL, NR_PIVOT_ROOT, NR_SECCOMP = _BY_MACHINE.get(os.uname().machine, (219, 41, 277))
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_errno = ctypes.get_errno
-
-
-def _check(result: int, _function: object, _args: object) -> int:
-    if result == -1:
-        number = _errno()
-        raise OSError(number, os.strerror(number))
-    return result
-
-
-def _bind(name: str, *argtypes: type) -> "Callable[..., Any]":
-    function = _libc[name]  # by index: a prototype of its own
-    function.argtypes = argtypes
-    function.restype = ctypes.c_long if name == "syscall" else ctypes.c_int
-    function.errcheck = _check  # type: ignore[assignment]
-    return function
-
-
-_int, _ulong, _long, _str, _ptr = (
-    ctypes.c_int,
-    ctypes.c_ulong,
-    ctypes.c_long,
-    ctypes.c_char_p,
-    ctypes.c_void_p,
-)
-_mount = _bind("mount", _str, _str, _str, _ulong, _str)
-_umount2 = _bind("umount2", _str, _int)
-_unshare = _bind("unshare", _int)
-_setns = _bind("setns", _int, _int)
-_prctl = _bind("prctl", _int, _ulong, _ulong, _ulong, _ulong)
-_syscall2 = _bind("syscall", _long, _long, _long)
-_syscall4 = _bind("syscall", _long, _long, _long, _long, _long)
-_syscall_open = _bind("syscall", _long, _int, _str, _ptr, _long)
-_syscall_path = _bind("syscall", _long, _int, _str, _long, _ptr, _long)
-_syscall_move = _bind("syscall", _long, _int, _str, _int, _str, _long)
-_syscall_fsopen = _bind("syscall", _long, _str, _long)
-_syscall_fsconfig = _bind("syscall", _long, _int, _long, _str, _str, _long)
-_syscall_pivot = _bind("syscall", _long, _str, _str)
-_syscall_buffer = _bind("syscall", _long, _long, _long, _ptr)
-_capget = _bind("capget", _ptr, _ptr)
-_capset = _bind("capset", _ptr, _ptr)
-_inotify_init1 = _bind("inotify_init1", _int)
-_inotify_add_watch = _bind("inotify_add_watch", _int, _str, ctypes.c_uint32)
-_signalfd = _bind("signalfd", _int, _ptr, _int)
-_syncfs = _bind("syncfs", _int)
-_sethostname = _bind("sethostname", _str, ctypes.c_size_t)
+_int, _ulong, _long, _str, _ptr = c_int, c_ulong, c_long, c_char_p, c_void_p
+_mount = bind("mount", _str, _str, _str, _ulong, _str)
+_umount2 = bind("umount2", _str, _int)
+_unshare = bind("unshare", _int)
+_setns = bind("setns", _int, _int)
+_prctl = bind("prctl", _int, _ulong, _ulong, _ulong, _ulong)
+_syscall2 = bind("syscall", _long, _long, _long)
+_syscall4 = bind("syscall", _long, _long, _long, _long, _long)
+_syscall_open = bind("syscall", _long, _int, _str, _ptr, _long)
+_syscall_path = bind("syscall", _long, _int, _str, _long, _ptr, _long)
+_syscall_move = bind("syscall", _long, _int, _str, _int, _str, _long)
+_syscall_fsopen = bind("syscall", _long, _str, _long)
+_syscall_fsconfig = bind("syscall", _long, _int, _long, _str, _str, _long)
+_syscall_pivot = bind("syscall", _long, _str, _str)
+_syscall_buffer = bind("syscall", _long, _long, _long, _ptr)
+_capget = bind("capget", _ptr, _ptr)
+_capset = bind("capset", _ptr, _ptr)
+_inotify_init1 = bind("inotify_init1", _int)
+_inotify_add_watch = bind("inotify_add_watch", _int, _str, _int)
+_signalfd = bind("signalfd", _int, _ptr, _int)
+_syncfs = bind("syncfs", _int)
+_sethostname = bind("sethostname", _str, _ulong)
 
 
 def _path(value: "str | bytes | None") -> "bytes | None":
@@ -191,17 +179,18 @@ def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
     _syscall4(NR_CLOSE_RANGE, first, last, flags, 0)
 
 
-class _OpenHow(ctypes.Structure):
-    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
+def _u64(*numbers: int) -> bytes:
+    """A structure of 64-bit fields (struct open_how, struct mount_attr)."""
+    return b"".join([number.to_bytes(8, byteorder) for number in numbers])
 
 
 def openat2(dir_fd: int, path: str | bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:
     """A descriptor; `flags` gets O_CLOEXEC. EAGAIN (a rename raced a `..`) is retried 32 times."""
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
+    how = _u64(flags | os.O_CLOEXEC, mode, resolve)
     attempts = 32
     while True:
         try:
-            return int(_syscall_open(NR_OPENAT2, dir_fd, _path(path), ctypes.byref(how), ctypes.sizeof(how)))
+            return int(_syscall_open(NR_OPENAT2, dir_fd, _path(path), how, len(how)))
         except OSError as error:
             attempts -= 1
             if error.errno != 11 or not attempts:  # EAGAIN
@@ -222,17 +211,12 @@ def move_mount(from_fd: int, from_path: str, to_fd: int, to_path: str, flags: in
         raise OSError(error.errno, error.strerror, to_path or f"fd {to_fd}") from None
 
 
-class _MountAttr(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd")]
-
-
 def mount_setattr(
     dir_fd: int, path: str, flags: int, *, attr_set: int = 0, attr_clr: int = 0, propagation: int = 0
 ) -> None:
-    attributes = _MountAttr(attr_set, attr_clr, propagation, 0)
-    size = ctypes.sizeof(attributes)
+    attributes = _u64(attr_set, attr_clr, propagation, 0)
     try:
-        _syscall_path(NR_MOUNT_SETATTR, dir_fd, _path(path), flags, ctypes.byref(attributes), size)
+        _syscall_path(NR_MOUNT_SETATTR, dir_fd, _path(path), flags, attributes, len(attributes))
     except OSError as error:
         raise OSError(error.errno, error.strerror, path or f"fd {dir_fd}") from None
 
@@ -267,44 +251,53 @@ def keyctl_join_session_keyring() -> None:
     _syscall2(NR_KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, 0)
 
 
-class _SockFprog(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-
-
 def seccomp_set_filter(program: bytes, flags: int = 0) -> None:
-    """Loads a classic BPF program (8 bytes an instruction); EACCES without CAP_SYS_ADMIN or no-new-privileges."""
-    buffer = ctypes.create_string_buffer(program, len(program))
-    prog = _SockFprog(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
-    _syscall_buffer(NR_SECCOMP, SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(prog))
+    """Loads a classic BPF program (8 bytes an instruction); EACCES without CAP_SYS_ADMIN or
+    no-new-privileges.
+    """
+    memory = filled_buffer(program)
+    word = sizeof(c_void_p)
+    length = (len(program) // 8).to_bytes(2, byteorder)
+    prog = length.ljust(word, b"\0") + addressof(memory).to_bytes(word, byteorder)  # struct sock_fprog
+    _syscall_buffer(NR_SECCOMP, SECCOMP_SET_MODE_FILTER, flags, prog)
+
+
+def _u32(*numbers: int) -> bytes:
+    return b"".join([number.to_bytes(4, byteorder) for number in numbers])
+
+
+def _capability_header() -> "Any":
+    return filled_buffer(_u32(0x20080522, 0))  # _LINUX_CAPABILITY_VERSION_3, the calling thread
 
 
 def capget() -> tuple[int, int, int]:
     """The effective, permitted and inheritable set of the calling thread, as bit masks."""
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3
-    data = (ctypes.c_uint32 * 6)()
-    _capget(ctypes.byref(header), ctypes.byref(data))
-    return data[0] | data[3] << 32, data[1] | data[4] << 32, data[2] | data[5] << 32
+    data = buffer(24)
+    _capget(_capability_header(), data)
+    low = [int.from_bytes(data.raw[at : at + 4], byteorder) for at in range(0, 24, 4)]
+    return low[0] | low[3] << 32, low[1] | low[4] << 32, low[2] | low[5] << 32
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:
     """Sets the three sets of the calling thread, each a bit mask (capability number n is bit n)."""
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3
-    low, high = 0xFFFFFFFF, 32
     sets = (effective, permitted, inheritable)
-    data = (ctypes.c_uint32 * 6)(*[s & low for s in sets], *[s >> high for s in sets])
-    _capset(ctypes.byref(header), ctypes.byref(data))
+    data = _u32(*[mask & 0xFFFFFFFF for mask in sets], *[mask >> 32 for mask in sets])
+    _capset(_capability_header(), data)
 
 
 def signalfd(signals: "set[int]") -> int:
     """A non-blocking descriptor that delivers `signals`, which the caller has blocked."""
-    mask = (ctypes.c_ulong * 16)()
+    mask = 0
     for number in signals:
-        mask[0] |= 1 << (number - 1)
-    return int(_signalfd(-1, ctypes.byref(mask), SFD_CLOEXEC | SFD_NONBLOCK))
+        mask |= 1 << (number - 1)
+    sigset = mask.to_bytes(8, byteorder).ljust(128, b"\0")
+    return int(_signalfd(-1, sigset, SFD_CLOEXEC | SFD_NONBLOCK))
 
 
 def inotify_init1() -> int:
-    """A non-blocking descriptor that is readable when something watched has happened. EMFILE at the user's limit."""
+    """A non-blocking descriptor that is readable when something watched has happened. EMFILE at the
+    user's limit.
+    """
     return int(_inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
 
 

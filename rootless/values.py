@@ -29,18 +29,19 @@ class Value:
     def __init__(self, *args: "Any", **kwargs: "Any") -> None:
         names = type(self).fields()
         given = self.__dict__
-        if len(args) > len(names):
-            raise TypeError(f"{type(self).__name__} takes {len(names)} values, not {len(args)}")
-        given.update(zip(names, args, strict=False))
-        for name, value in kwargs.items():
-            if name not in names or name in given:
-                raise TypeError(f"{type(self).__name__} got a wrong or repeated field {name!r}")
-            given[name] = value
-        for name in names:
-            if name not in given:
-                if not hasattr(type(self), name):
+        if args:
+            if len(args) > len(names):
+                raise TypeError(f"{type(self).__name__} takes {len(names)} values, not {len(args)}")
+            given.update(zip(names, args, strict=False))
+            if not kwargs.keys().isdisjoint(given):
+                raise TypeError(f"{type(self).__name__} got a field twice: {', '.join(kwargs)}")
+        if not kwargs.keys() <= names.keys():
+            raise TypeError(f"{type(self).__name__} has not all of the fields {', '.join(kwargs)}")
+        given.update(kwargs)
+        if len(given) < len(names):  # the rest are the defaults, which the class has as attributes
+            for name in names:
+                if name not in given and not hasattr(type(self), name):
                     raise TypeError(f"{type(self).__name__} lacks the field {name!r}")
-                given[name] = getattr(type(self), name)
 
     @classmethod
     def fields(cls) -> "dict[str, Any]":
@@ -53,17 +54,21 @@ class Value:
             type.__setattr__(cls, "_fields", cached)
         return cached
 
+    def _values(self) -> "dict[str, Any]":
+        """Every field with its value, in order of declaration."""
+        return {name: getattr(self, name) for name in type(self).fields()}
+
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__}.{name} is frozen")
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.__dict__ == other.__dict__
+        return isinstance(other, Value) and type(self) is type(other) and self._values() == other._values()
 
     def __hash__(self) -> int:
-        return hash(tuple(self.__dict__.values()))
+        return hash(tuple(self._values().values()))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.__dict__.items())})"
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._values().items())})"
 
     def replace(self, **changes: "Any") -> "Self":
         """A copy with some fields changed."""
@@ -71,7 +76,7 @@ class Value:
 
     def to_json(self) -> "dict[str, Any]":
         """Plain dicts, lists, strings and numbers."""
-        return {name: _plain(value) for name, value in self.__dict__.items()}
+        return {name: _plain(value) for name, value in self._values().items()}
 
     @classmethod
     def from_json(cls, data: "dict[str, Any]") -> "Self":

@@ -8,7 +8,7 @@ Everything is imported before pivot_root: afterwards the interpreter's files can
 
 import os
 
-from pyctr.rootless import cgroups, processes, syscalls, userns
+from pyctr.rootless import processes, syscalls, userns
 from pyctr.runtime import messages
 from pyctr.runtime.messages import Born, Channel, Entered, Go, Mapped, Prepare, Prepared
 from pyctr.runtime.spec import Namespace
@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from pyctr.rootless import cgroups
     from pyctr.runtime.rootfs import Scene
     from pyctr.runtime.spec import Spec
 
@@ -44,7 +45,7 @@ def serve(
     channel: Channel,
     streams: "tuple[int, int, int]",
     namespaces: tuple[Namespace, ...],
-    cgroup: cgroups.Group | None,
+    cgroup: "cgroups.Group | None",
 ) -> "NoReturn":
     """Runs the child of the monitor to its end; never returns."""
     code = 1
@@ -61,7 +62,7 @@ def _make_namespaces(
     channel: Channel,
     streams: "tuple[int, int, int]",
     namespaces: tuple[Namespace, ...],
-    cgroup: cgroups.Group | None,
+    cgroup: "cgroups.Group | None",
 ) -> None:
     processes.close_all_but({channel.fileno(), *streams})
     userns.make_namespace()

@@ -17,7 +17,7 @@ import time
 from pyctr.rootless import processes, syscalls
 from pyctr.rootless.errors import PyctrError
 from pyctr.runtime import messages, state
-from pyctr.runtime.birth import Newborn, Pipes
+from pyctr.runtime.birth import Newborn
 from pyctr.runtime.messages import (
     Born,
     Channel,
@@ -28,6 +28,7 @@ from pyctr.runtime.messages import (
     Prepared,
     Started,
 )
+from pyctr.runtime.pipes import Pipes
 from pyctr.runtime.spec import SPEC_VERSION, Spec
 from pyctr.runtime.state import ExitRecord, State
 from pyctr.runtime.streams import Streams, open_log

@@ -19,9 +19,9 @@ from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.mounts import Root
 from pyctr.rootless.values import Value
 from pyctr.runtime import init, messages, program, state
-from pyctr.runtime.birth import Pipes
 from pyctr.runtime.logfile import LogFile
 from pyctr.runtime.messages import Born, Channel, Failed, Go, Prepared, Started
+from pyctr.runtime.pipes import Pipes
 from pyctr.runtime.spec import Process, Spec
 from pyctr.runtime.state import ExitRecord, ProcessId, State
 from pyctr.runtime.streams import Streams

@@ -15,8 +15,8 @@ import select
 
 from pyctr.rootless import jsontext, terminal
 from pyctr.runtime import frames
-from pyctr.runtime.birth import Pipes
 from pyctr.runtime.logfile import LogFile
+from pyctr.runtime.pipes import Pipes
 from pyctr.runtime.spec import Spec
 from pyctr.runtime.state import ExitRecord
 from pyctr.storage import paths

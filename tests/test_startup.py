@@ -36,15 +36,16 @@ ENTRY = """cli cli.commands cli.globals cli.main cli.reader cli.tables rootless 
 PS = """cli.format cli.ps cli.psrows engine engine.containers engine.listing engine.timestamps
     engine.truth net net.model rootless.idmap rootless.jsontext runtime runtime.spec runtime.state
     storage storage.paths storage.records""".split()
-INSIDE = """engine engine.containers engine.truth net net.model rootless.capabilities rootless.idmap
+INSIDE = """engine engine.containers engine.truth net net.model rootless.capabilities rootless.cfunctions
+    rootless.idmap
     rootless.jsontext rootless.mounts rootless.processes rootless.seccomp rootless.syscalls
     rootless.terminal rootless.userns runtime runtime.attach runtime.frames runtime.init
-    runtime.logfile runtime.logs runtime.messages runtime.program runtime.spec runtime.state
+    runtime.logfile runtime.logs runtime.messages runtime.pipes runtime.program runtime.spec runtime.state
     runtime.streams runtime.users storage storage.paths storage.records""".split()
 EXEC = [*INSIDE, *"cli.exec engine.environment engine.executing engine.request runtime.session".split()]
 START = """cli.start cli.staying engine.names engine.removal engine.starting engine.words
     net.drivers net.link net.names net.pasta net.ports net.route net.slirp4netns net.uplink
-    rootless.cgroups runtime.launch runtime.monitor runtime.nethelper runtime.rootfs storage.overlay
+    rootless.cgroups runtime.birth runtime.launch runtime.monitor runtime.nethelper runtime.rootfs storage.overlay
     storage.trees""".split()
 RUN = """cli.container_namespaces cli.container_network cli.container_options cli.container_request
     cli.making cli.pulling cli.run engine.config engine.create engine.environment
