@@ -54,12 +54,28 @@ def describe_os(error: OSError) -> "tuple[str, str | None, int]":
     return message, hint, 125
 
 
+def warn_kept(reason: str) -> None:
+    """Tells why a removal has freed no space, if there is a reason."""
+    if reason:
+        say(f"WARNING: no space was freed, since a broken record may need it: {reason}")
+
+
 def say(*lines: str) -> None:
-    """Lines on standard error; a stream that is gone is no failure."""
+    """Lines on standard error; a stream that is gone is no failure.
+
+    What an archive or a registry says of itself can be among them: it must not drive the terminal.
+    """
+    text = "\n".join(lines)
     try:
-        print(*lines, sep="\n", file=sys.stderr, flush=True)
+        print(_tame(text), file=sys.stderr, flush=True)
     except OSError:
         pass
+
+
+def _tame(text: str) -> str:
+    """The text without control characters, but for line ends and tabs."""
+    tame = [letter if letter.isprintable() or letter in "\n\t" else repr(letter)[1:-1] for letter in text]
+    return "".join(tame)
 
 
 def print_traceback(error: BaseException) -> None:

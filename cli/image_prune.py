@@ -2,6 +2,7 @@
 
 import sys
 
+from pyctr.cli.failure import warn_kept
 from pyctr.cli.tables import Command, Option
 from pyctr.engine import images
 
@@ -16,9 +17,10 @@ _DANGLING = "WARNING! This will remove all images without a name."
 def prune(options: "Options", _arguments: "tuple[str, ...]") -> int:
     if not options.force and not agreed(_ALL if options.all else _DANGLING):
         return 0
-    gone, _freed = images.prune(options.store, every=options.all, filters=options.filter)
-    for image_id in gone:
+    pruned = images.prune(options.store, every=options.all, filters=options.filter)
+    for image_id in pruned.ids:
         print(image_id)
+    warn_kept(pruned.kept)
     return 0
 
 

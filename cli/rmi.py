@@ -1,6 +1,6 @@
 """pyctr rmi"""
 
-from pyctr.cli.failure import describe, say
+from pyctr.cli.failure import describe, say, warn_kept
 from pyctr.cli.tables import Argument, Command, Option
 from pyctr.engine import images
 from pyctr.image.lookup import NoSuchImage
@@ -42,6 +42,7 @@ def remove_one(options: "Options", name: str, *, whole: bool) -> int:
         print(f"Untagged: {each}")
     if removed.deleted:
         print(f"Deleted: {removed.deleted}", flush=True)
+    warn_kept(removed.kept)
     return 0
 
 

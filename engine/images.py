@@ -15,10 +15,22 @@ if TYPE_CHECKING:
 
 
 class Removed(Value):
-    """What a removal did: the names that were taken away, and the id when the image itself went."""
+    """What a removal did: the names that were taken away, and the id when the image itself went.
+
+    `kept` tells why nothing was freed: a broken record, which might need anything.
+    """
 
     untagged: tuple[str, ...] = ()
     deleted: str = ""
+    kept: str = ""
+
+
+class Pruned(Value):
+    """The ids of the images that went, the bytes of disk that got free, and perhaps why nothing did."""
+
+    ids: tuple[str, ...]
+    bytes: int
+    kept: str = ""
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -68,17 +80,26 @@ def remove(store: "Store", name: str, *, force: bool = False) -> Removed:
     NoSuchImage; InUse when containers need the image, which `force` removes first; PyctrError when an id
     with several names is given without `force`.
     """
+    while True:
+        try:
+            return _remove_seen(store, name, force=force)
+        except sweep.Renamed:
+            continue  # a pull, tag or rmi at the same time: `name` may mean something else now
+
+
+def _remove_seen(store: "Store", name: str, *, force: bool) -> Removed:
+    """Like `remove`; Renamed when names change meanwhile."""
     found = _find(store, name)
-    names = images.names_of(store, found.id)
-    if found.name and len(names) > 1:
-        images.remove_name(store, found.name)
+    if found.name and images.take_name(store, found.name, found.id):
         return Removed((found.name,))
-    if len(names) > 1 and not force:
+    names = images.names_of(store, found.id)
+    if len(names) > 1 and not found.name and not force:
         raise PyctrError(
             f'unable to delete image "{found.id}" by ID with more than one tag ({", ".join(names)})',
             "Remove the names one by one, or use --force.",
         )
-    return remove_whole(store, found.id, force=force)
+    expected = (found.name,) if found.name else names
+    return remove_whole(store, found.id, force=force, expected=expected)
 
 
 class _Target(Value):
@@ -99,14 +120,17 @@ def _find(store: "Store", name: str) -> _Target:
         raise
 
 
-def remove_whole(store: "Store", image_id: str, *, force: bool = False) -> Removed:
-    """Removes an image with all its names; with `force` its containers before."""
+def remove_whole(
+    store: "Store", image_id: str, *, force: bool = False, expected: "tuple[str, ...] | None" = None
+) -> Removed:
+    """Removes an image with all its names; with `force` its containers before. Renamed: see `sweep`."""
     if force:
         from pyctr.engine import removal
 
         for container in sweep.users_of(store, image_id):
             removal.remove(store, container, force=True, timeout=0)
-    return Removed(sweep.remove_image(store, image_id), image_id)
+    names, swept = sweep.remove_image(store, image_id, expected=expected)
+    return Removed(names, image_id, swept.kept)
 
 
 def inspect_image(store: "Store", name: str) -> "dict[str, Any]":
@@ -183,10 +207,8 @@ def annotations(store: "Store", image: "Image") -> "dict[str, Any]":
     return found if type(found) is dict else {}
 
 
-def prune(
-    store: "Store", *, every: bool = False, filters: "tuple[str, ...]" = ()
-) -> "tuple[tuple[str, ...], int]":
-    """Removes images without a name, with `every` all that no container uses; ids, and bytes of disk.
+def prune(store: "Store", *, every: bool = False, filters: "tuple[str, ...]" = ()) -> Pruned:
+    """Removes images without a name, with `every` all that no container uses.
 
     Then sweeps what nothing refers to. Broken images stay.
     """
@@ -199,10 +221,10 @@ def prune(
         if row.image is None or (row.names and not every):
             continue
         try:
-            sweep.remove_image(store, row.id)
-        except (InUse, NoSuchObject):
+            sweep.remove_image(store, row.id, expected=row.names)
+        except (InUse, NoSuchObject, sweep.Renamed):
             continue
         gone.append(row.id)
         freed += row.image.size
     swept = sweep.sweep(store)
-    return tuple(gone), freed + swept.bytes
+    return Pruned(tuple(gone), freed + swept.bytes, swept.kept)

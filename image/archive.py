@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 from pyctr.image.manifest import Invalid
 from pyctr.rootless import syscalls
 from pyctr.rootless.errors import PyctrError
-from pyctr.storage import paths, records
+from pyctr.storage import paths, records, trees
 from pyctr.storage.compression import BrokenStream, decompressed, kind_of
 from pyctr.storage.tarstream import BLOCK, Source, TarReader
 
@@ -112,7 +112,7 @@ def _unnamed_file(folder: str) -> int:
     except OSError:  # file systems without O_TMPFILE
         path = f"{folder}/{paths.TEMPORARY}{os.getpid()}.{os.urandom(8).hex()}"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        os.unlink(path)
+        trees.remove_own(path)  # unless a sweeper was faster
         return fd
 
 

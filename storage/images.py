@@ -92,20 +92,42 @@ def put_image(store: paths.Store, image: Image) -> None:
 
 def add_name(store: paths.Store, name: str, image_id: str, manifest_digest: str) -> None:
     """Lets a full reference mean this image, whatever it meant before. The caller holds `making`."""
-    records.make_folder(store.image_names())
     record = ImageName(NAME_VERSION, image_id, manifest_digest)
-    records.write_record(store.image_name(name), record, durable=True)
+    with _names_lock(store):
+        records.write_record(store.image_name(name), record, durable=True)
     refresh_index(store)
+
+
+def _names_lock(store: paths.Store) -> records.Lock:
+    """Held while names change, so that one is not taken away that has just got another meaning."""
+    records.make_folder(store.image_names())
+    return records.lock(store.image_names())
 
 
 def remove_name(store: paths.Store, name: str) -> None:
     """Takes a name away; its image stays. NoSuchObject."""
+    with _names_lock(store):
+        _unlink_name(store, name)
+    refresh_index(store)
+
+
+def take_name(store: paths.Store, name: str, image_id: str) -> bool:
+    """Takes one of several names away from an image; False when it is its last one, or another image's."""
+    with _names_lock(store):
+        names = names_of(store, image_id)
+        if name not in names or len(names) == 1:
+            return False
+        _unlink_name(store, name)
+    refresh_index(store)
+    return True
+
+
+def _unlink_name(store: paths.Store, name: str) -> None:
     try:
         os.unlink(store.image_name(name))
     except FileNotFoundError:
         raise NoSuchObject("image", name) from None
     records.sync_folder(store.image_names())
-    refresh_index(store)
 
 
 def refresh_index(store: paths.Store) -> None:

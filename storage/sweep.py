@@ -35,6 +35,10 @@ class User(Value):
     layers: tuple[str, ...]
 
 
+class Renamed(PyctrError):
+    """An image has got or lost a name since the caller looked."""
+
+
 class Roots(Value):
     """Everything that is needed: blobs by digest, layers by key and name."""
 
@@ -42,15 +46,25 @@ class Roots(Value):
     layers: frozenset[tuple[str, str]]
 
 
-def remove_image(store: paths.Store, image_id: str, *, ignore_users: bool = False) -> tuple[str, ...]:
-    """Removes an image with its names, and blobs and layers that only it needed; the names.
+def remove_image(
+    store: paths.Store,
+    image_id: str,
+    *,
+    expected: tuple[str, ...] | None = None,
+    ignore_users: bool = False,
+) -> tuple[tuple[str, ...], Swept]:
+    """Removes an image with its names, and all that nothing needs any more; the names, and what was swept.
 
-    NoSuchObject. InUse (exit code 2) when containers were made from it, unless told to ignore them:
-    their layers stay. A crash leaves the image, or garbage for the next sweep.
+    NoSuchObject. Renamed when its names are not the `expected` ones. InUse (exit code 2) when containers
+    were made from it, unless told to ignore them: their layers stay. A crash leaves the image, or garbage
+    for the next sweep. Waits for pulls to end.
     """
     with _Sweep(store) as sweep:
-        if not os.path.lexists(store.image(image_id)) and not images.names_of(store, image_id):
+        names = images.names_of(store, image_id)
+        if not os.path.lexists(store.image(image_id)) and not names:
             raise NoSuchObject("image", image_id)
+        if expected is not None and names != expected:
+            raise Renamed(f"image {image_id[:12]} has the names {', '.join(names) or 'none'} by now")
         users = () if ignore_users else users_of(store, image_id)
         if users:
             raise InUse(
@@ -58,13 +72,12 @@ def remove_image(store: paths.Store, image_id: str, *, ignore_users: bool = Fals
                 "Remove the containers first, or use --force.",
                 exit_code=2,
             )
-        names = _remove_records(store, image_id)
-        sweep.take_garbage()
-    return names
+        _remove_records(store, image_id, names)
+        sweep.take_all()
+    return names, sweep.result()
 
 
-def _remove_records(store: paths.Store, image_id: str) -> tuple[str, ...]:
-    names = images.names_of(store, image_id)
+def _remove_records(store: paths.Store, image_id: str, names: tuple[str, ...]) -> None:
     for name in names:
         images.remove_name(store, name)
     try:
@@ -74,7 +87,6 @@ def _remove_records(store: paths.Store, image_id: str) -> tuple[str, ...]:
     else:
         records.sync_folder(store.images())
     images.refresh_index(store)
-    return names
 
 
 def sweep(store: paths.Store) -> Swept:
@@ -83,8 +95,7 @@ def sweep(store: paths.Store) -> Swept:
     Waits for pulls to end.
     """
     with _Sweep(store) as taken:
-        taken.take_garbage()
-        taken.take_temporaries()
+        taken.take_all()
     return taken.result()
 
 
@@ -125,16 +136,18 @@ def _user(store: paths.Store, container: str) -> User | None:
 def roots(store: paths.Store) -> Roots:
     """What is needed. BrokenRecord when a record cannot be read."""
     digests: set[str] = set()
+    manifests: set[str] = set()
     chains: set[str] = set()
     for image_id in images.image_ids(store):
         image = images.read_image(store, image_id)
         digests |= {image.config_digest, *[layer.digest for layer in image.layers]}
-        digests |= _reached(store, image.manifest_digest)
+        manifests.add(image.manifest_digest)
         chains |= {layers.layer_name(layer.chain_id) for layer in image.layers}
     for name in images.image_names(store):
         record = images.read_name(store, name)
         if record is not None:
-            digests |= _reached(store, record.manifest_digest)
+            manifests.add(record.manifest_digest)
+    digests |= _reached(store, manifests)
     needed = {(key, name) for key in _listed(f"{store.root}/layers") for name in chains}
     for container in _containers(store):
         user = _user(store, container)
@@ -143,19 +156,27 @@ def roots(store: paths.Store) -> Roots:
     return Roots(frozenset(digests), frozenset(needed))
 
 
-def _reached(store: paths.Store, digest: str, depth: int = 3) -> set[str]:
-    """A manifest or index and what it names. One that is missing or damaged names nothing."""
-    found = {digest}
+def _reached(store: paths.Store, digests: set[str]) -> set[str]:
+    """Manifests and indexes, and what they name. Each is read once, however often it is named."""
+    found = set(digests)
+    left = list(digests)
+    while left:
+        blobs_named, manifests_named = _named(store, left.pop())
+        found |= blobs_named
+        left += manifests_named - found
+        found |= manifests_named
+    return found
+
+
+def _named(store: paths.Store, digest: str) -> tuple[set[str], set[str]]:
+    """The blobs and the manifests that a manifest or index names; nothing when it is missing or damaged."""
     try:
         manifest: Any = jsontext.loads(blobs.read_blob(store, digest).decode())
-        below = manifest.get("manifests", [])
-        named = [manifest.get("config"), *manifest.get("layers", [])]
-        found |= {part["digest"] for part in named if part}
+        parts = [manifest.get("config"), *(manifest.get("layers") or ())]
+        below = manifest.get("manifests") or ()
+        return {part["digest"] for part in parts if part}, {str(part["digest"]) for part in below}
     except (PyctrError, ValueError, TypeError, KeyError, AttributeError):
-        return found
-    for part in below if depth else ():
-        found |= _reached(store, str(part.get("digest")), depth - 1)
-    return found
+        return set(), set()
 
 
 class _Sweep:
@@ -180,8 +201,12 @@ class _Sweep:
     def result(self) -> Swept:
         return Swept(self._blobs, self._layers, self._bytes, self._kept)
 
-    def take_garbage(self) -> None:
-        """Takes what no root needs."""
+    def take_all(self) -> None:
+        """Takes what no root needs, and what killed or interrupted calls left."""
+        self._take_garbage()
+        self._take_temporaries()
+
+    def _take_garbage(self) -> None:
         try:
             needed = roots(self._store)
         except BrokenRecord as error:
@@ -208,15 +233,15 @@ class _Sweep:
         self._doomed.append((doomed, lock))
         self._layers += 1
 
-    def take_temporaries(self) -> None:
-        """Takes what killed or interrupted calls left: all that is temporary and whose lock can be had."""
+    def _take_temporaries(self) -> None:
+        """All that is temporary and whose lock can be had."""
         for folder in _folders_with_temporaries(self._store):
             for name in _listed(folder):
                 if name.startswith(paths.TEMPORARY):
                     self._take_temporary(f"{folder}/{name}")
-        for folder in (self._store.images(), self._store.image_names()):
+        for folder, start in _folders_with_halves(self._store):
             for name in _listed(folder):
-                if name.startswith("."):  # the half of an atomic replacement: no writer is at work now
+                if name.startswith(start):
                     os.unlink(f"{folder}/{name}")
 
     def _take_temporary(self, path: str) -> None:
@@ -231,7 +256,14 @@ class _Sweep:
 
 def _folders_with_temporaries(store: paths.Store) -> list[str]:
     algorithms = [f"{store.blobs()}/{name}" for name in _listed(store.blobs())]
-    return algorithms + [store.layers(key) for key in _listed(f"{store.root}/layers")]
+    return [store.root, *algorithms, *[store.layers(key) for key in _listed(f"{store.root}/layers")]]
+
+
+def _folders_with_halves(store: paths.Store) -> list[tuple[str, str]]:
+    """Where atomic replacements leave their halves, and how these begin: no writer is at work now."""
+    index, layout = [os.path.basename(path) for path in (store.oci_index(), store.oci_layout())]
+    in_root = [(store.root, f".{index}."), (store.root, f".{layout}.")]
+    return [(store.images(), "."), (store.image_names(), "."), *in_root]
 
 
 def _all_blobs(store: paths.Store) -> Iterable[str]:

@@ -86,6 +86,7 @@ def test_closed_standard_streams(cli: Cli) -> None:
 FAILURES = [
     (PyctrError("cannot", "do this"), 125, "Error: cannot\ndo this\n"),
     (PyctrError("cannot", exit_code=126), 126, "Error: cannot\n"),
+    (PyctrError("a \x1b[31m\tb\x9b", "c"), 125, "Error: a \\x1b[31m\tb\\x9b\nc\n"),
     (NoSuchObject("image", "x"), 125, "Error: no such image: x\n"),
     (OSError(28, "No space left on device", "/x/y"), 125, "Error: /x/y: No space left on device\nMake room"),
     (OSError(30, "Read-only file system", "/x"), 125, "Error: /x: Read-only file system\nThe file system"),

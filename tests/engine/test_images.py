@@ -32,7 +32,7 @@ def test_an_image_of_a_container_stays(cli: Cli, busybox: str, store: Store) -> 
     assert done.returncode == 2 and container in done.stderr
     with pytest.raises(InUse):
         engine.remove(store, busybox)
-    assert engine.prune(store, every=True)[0] == ()
+    assert engine.prune(store, every=True).ids == ()
     assert lookup.lookup(store, busybox).id
 
 
@@ -104,3 +104,24 @@ def test_pulls_side_by_side_get_along(cli: Cli, store: Store) -> None:
 def test_a_digest_cannot_be_given_to_an_image(cli: Cli, busybox: str, store: Store) -> None:
     with pytest.raises(PyctrError, match="digest"):
         engine.tag(store, busybox, (f"x@sha256:{'0' * 64}",))
+
+
+def test_prune_spares_an_image_that_gets_a_name_meanwhile(
+    busybox: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image_id = lookup.lookup(store, busybox).id
+    engine.untag(store, busybox, ())
+    seen = images.list_images(store)
+    engine.tag(store, image_id, (busybox,))
+    monkeypatch.setattr(images, "list_images", lambda _store: seen)
+    assert engine.prune(store).ids == ()
+    assert lookup.lookup(store, busybox).id == image_id
+
+
+def test_removals_and_pulls_side_by_side_lose_no_name(cli: Cli, busybox: str, store: Store) -> None:
+    """Each rmi takes one of two names or the image: never a dangling image, never a name too many."""
+    for _ in range(3):
+        cli("tag", busybox, "one", "two")
+        removals = [cli.start("rmi", name) for name in ("one", "two")]
+        assert [removal.wait(60) for removal in removals] == [0, 0]
+        assert images.image_names(store) == [busybox]

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -110,12 +111,12 @@ def test_removal_takes_names_blobs_and_layers_that_only_it_needed(own_store: Sto
     gone = put_image(own_store, shared, tar("gone"), name=B)
     for image in (kept, gone):
         layers.ensure_layers(own_store, image, maps)
-    assert sweep.remove_image(own_store, gone.id) == (B,)
+    assert sweep.remove_image(own_store, gone.id)[0] == (B,)
     assert [row.id for row in images.list_images(own_store)] == [kept.id]
     assert not blobs.has_blob(own_store, gone.layers[1].digest)
     assert len(os.listdir(own_store.layers(layers.layer_key(maps)))) == 2
     layers.ensure_layers(own_store, kept, maps)
-    assert sweep.remove_image(own_store, kept.id) == (A,)
+    assert sweep.remove_image(own_store, kept.id)[0] == (A,)
     assert os.listdir(own_store.layers(layers.layer_key(maps))) == []
     assert os.listdir(f"{own_store.blobs()}/sha256") == []
     with pytest.raises(NoSuchObject):
@@ -209,3 +210,47 @@ def test_skopeo_reads_the_store_as_an_oci_layout(own_store: Store) -> None:
     command = ["skopeo", "inspect", "--raw", f"oci:{own_store.root}:{A}"]
     raw = subprocess.run(command, stdout=-1, check=True).stdout
     assert raw == blobs.read_blob(own_store, image.manifest_digest)
+
+
+def test_an_index_that_repeats_itself_is_read_once(own_store: Store) -> None:
+    image = put_image(own_store, tar("x"), name=A)
+    digest = image.manifest_digest
+    for _ in range(3):
+        text = json.dumps({"manifests": [{"digest": digest}] * 500})
+        digest = blobs.put_blob(own_store, text.encode())
+    images.add_name(own_store, B, image.id, digest)
+    before = time.process_time()
+    sweep.sweep(own_store)
+    assert time.process_time() - before < 5
+    assert blobs.has_blob(own_store, digest)
+
+
+def test_a_removal_takes_what_interrupted_calls_left_in_the_root(own_store: Store) -> None:
+    image = put_image(own_store, tar("x"), name=A)
+    left = [f"{own_store.oci_index()}".replace("index", ".index") + ".123", f"{own_store.root}/tmp.1.ab"]
+    left.append(f"{own_store.blobs()}/sha256/tmp.{'0' * 64}")
+    for path in left:
+        open(path, "w").close()
+    sweep.remove_image(own_store, image.id)
+    assert not any([os.path.exists(path) for path in left])
+
+
+def test_a_name_that_moved_meanwhile_is_not_taken_from_the_new_image(own_store: Store) -> None:
+    old, new = put_image(own_store, tar("old"), name=A), put_image(own_store, tar("new"), name=A)
+    images.add_name(own_store, B, old.id, old.manifest_digest)
+    assert not images.take_name(own_store, A, old.id)
+    assert images.find_image(own_store, (A,)) == new
+
+
+def test_the_last_name_is_not_taken(own_store: Store) -> None:
+    image = put_image(own_store, tar("x"), name=A)
+    images.add_name(own_store, B, image.id, image.manifest_digest)
+    assert images.take_name(own_store, A, image.id)
+    assert not images.take_name(own_store, B, image.id)
+
+
+def test_an_image_that_got_a_name_meanwhile_is_not_removed(own_store: Store) -> None:
+    image = put_image(own_store, tar("x"), name=A)
+    with pytest.raises(sweep.Renamed):
+        sweep.remove_image(own_store, image.id, expected=())
+    assert images.find_image(own_store, (A,)) == image
