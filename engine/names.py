@@ -126,7 +126,8 @@ def release_all(store: paths.Store, container_id: str) -> None:
     try:
         with records.lock(store.container_names()):
             for name in os.listdir(store.container_names()):
-                if owner_of(store, name) == container_id:
+                is_draft = name.startswith(".") and container_id in name
+                if is_draft or owner_of(store, name) == container_id:
                     _unlink(store.container_name(name))
     except FileNotFoundError:
         pass

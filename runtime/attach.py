@@ -227,7 +227,10 @@ class Session:
         self._send()
 
     def _take_output(self) -> None:
-        data = self._sock.recv(_CHUNK * 2)
+        try:
+            data = self._sock.recv(_CHUNK * 2)
+        except ConnectionResetError:  # killed before it had read what we sent
+            data = b""
         if not data:
             raise EOFError("the monitor is gone")
         for kind, payload in self._reader.feed(data):
