@@ -16,18 +16,19 @@ BODY = """\
 import sys
 
 sys.path += {paths!r}
-from pyctr.cli.main import main
+{pack}from pyctr.cli.main import main
 
 main()
 """
 
 
-def launcher_text(python: str, paths: Iterable[str]) -> str:
+def launcher_text(python: str, paths: Iterable[str], pack: str = "") -> str:
     """The text of an executable script: pyctr on the interpreter `python`, with `paths` to import from.
 
     `paths` are absolute: the folder that holds the package `pyctr`, and those of its dependencies.
+    `pack` are the lines of `pack.launcher_lines`.
     """
-    body = BODY.format(paths=list(paths))
+    body = BODY.format(paths=list(paths), pack=pack)
     shebang = f"#!{python} -IS\n"
     if len(os.fsencode(shebang)) <= LONGEST_SHEBANG and not any(letter.isspace() for letter in python):
         return shebang + body

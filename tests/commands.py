@@ -27,17 +27,22 @@ def program() -> list[str]:
     module = CHECKOUT / "packaging" / "launcher.py"
     if not module.exists():
         return [sys.executable, "-m", "pyctr"]
-    text = load_script(module).launcher_text(sys.executable, [str(CHECKOUT / "src"), *site_folders()])
-    return [str(_written(text))]
+    paths = [str(CHECKOUT / "src"), *site_folders()]
+    return [str(_written(load_script(module), load_script(module.with_name("pack.py")), paths))]
 
 
-def _written(text: str) -> pathlib.Path:
-    """An executable file `pyctr` with this text, made once by whichever worker comes first."""
-    folder = images.cache_folder() / f"launcher-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+def _written(launcher: types.ModuleType, pack: types.ModuleType, paths: list[str]) -> pathlib.Path:
+    """An executable file `pyctr` beside its pack, made once by whichever worker comes first."""
+    package = CHECKOUT / "src" / "pyctr"
+    newest = max(path.stat().st_mtime_ns for _, path in pack.modules(package))
+    key = hashlib.sha256(repr((sys.executable, paths, newest)).encode()).hexdigest()[:16]
+    folder = images.cache_folder() / f"launcher-{key}"
     with images.made_once(folder) as temporary:
         if temporary:
             temporary.mkdir(exist_ok=True)
-            (temporary / "pyctr").write_text(text)
+            pack.write_pack(package, temporary / "pyctr.pack")
+            lines = pack.launcher_lines(folder / "pyctr.pack")
+            (temporary / "pyctr").write_text(launcher.launcher_text(sys.executable, paths, lines))
             (temporary / "pyctr").chmod(0o755)
     return folder / "pyctr"
 

@@ -11,6 +11,7 @@ from pyctr import __version__
 from tests.commands import CHECKOUT, load_script, site_folders
 
 launcher = load_script(CHECKOUT / "packaging" / "launcher.py")
+pack = load_script(CHECKOUT / "packaging" / "pack.py")
 
 
 def install(path: pathlib.Path, python: str) -> pathlib.Path:
@@ -50,3 +51,61 @@ def test_a_link_to_it_works(tmp_path: pathlib.Path) -> None:
     install(tmp_path / "pyctr", sys.executable)
     (tmp_path / "docker").symlink_to(tmp_path / "pyctr")
     assert subprocess.run([shutil.which(tmp_path / "docker") or "", "--version"]).returncode == 0
+
+
+@pytest.fixture
+def packed(tmp_path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """A launcher with a pack, and the copy of the package that both are for."""
+    package = tmp_path / "lib" / "pyctr"
+    shutil.copytree(CHECKOUT / "src" / "pyctr", package, ignore=shutil.ignore_patterns("__pycache__"))
+    pack.write_pack(package, tmp_path / "pyctr.pack")
+    program = tmp_path / "pyctr"
+    paths = [str(package.parent), *site_folders()]
+    program.write_text(
+        launcher.launcher_text(sys.executable, paths, pack.launcher_lines(tmp_path / "pyctr.pack"))
+    )
+    program.chmod(0o755)
+    return program, package
+
+
+def opened(program: pathlib.Path, *words: str) -> str:
+    """The files that a command opens."""
+    argv = ["strace", "-f", "-e", "trace=open,openat", "-o", "/dev/stderr", program, *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stderr
+
+
+def test_modules_come_from_the_pack(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
+    program, package = packed
+    files = opened(program, "ps", "--help")
+    assert "pyctr.pack" in files
+    assert str(package) not in files
+
+
+def test_what_the_pack_lacks_comes_from_the_package(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
+    program, package = packed
+    text = program.read_text().replace("names[", "index.pop('pyctr.cli.ps'); names[")
+    program.write_text(text)
+    assert f"{package}/cli" in opened(program, "ps", "--help")
+
+
+def test_a_pack_of_an_older_installation_is_left_alone(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
+    program, package = packed
+    (package / "__init__.py").write_text('__version__ = "99.1"\n')
+    done = subprocess.run([program, "--version"], capture_output=True, text=True)
+    assert done.stdout == "pyctr version 99.1\n"
+
+
+def test_a_pack_of_another_interpreter_is_left_alone(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
+    program, package = packed
+    file = program.with_name("pyctr.pack")
+    data = bytearray(file.read_bytes())
+    data[8:12] = b"\1\2\3\4"
+    file.write_bytes(data)
+    assert str(package) in opened(program, "--version")
+
+
+def test_without_its_pack_the_launcher_works(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
+    program, _ = packed
+    program.with_name("pyctr.pack").unlink()
+    done = subprocess.run([program, "--version"], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"pyctr version {__version__}\n", "")
