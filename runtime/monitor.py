@@ -225,10 +225,10 @@ class Monitor:
             restarts=self.state.restarts,
             cgroup=self.cgroup.path if self.cgroup is not None else "",
         )
-        self._change(self.launch.event)
+        self._change(self.launch.event, durable=False)  # no process outlives a power cut anyway
 
-    def _change(self, event: str, **details: object) -> None:
-        durable = not self.spec.ephemeral
+    def _change(self, event: str, *, durable: bool = True, **details: object) -> None:
+        durable = durable and not self.spec.ephemeral
         attributes = {"name": self.spec.name, "image": self.spec.image_name, **details}
         state.change_state(self.store, self.spec.id, self.state, event, durable=durable, **attributes)
 
