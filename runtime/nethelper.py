@@ -22,16 +22,17 @@ def start(helper: Helper, pid: int, log: str) -> tuple[int, int]:
     ready_read, ready_write = os.pipe2(os.O_CLOEXEC) if helper.ready == "fd" else (-1, -1)
     argv = [word.replace("{pid}", str(pid)).replace("{ready_fd}", str(ready_write)) for word in helper.argv]
     errors = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    monitor = os.getpid()
     child = os.fork()
     if not child:
-        _execute(argv, errors, ready_write)
+        _execute(argv, errors, ready_write, monitor)
     os.close(errors)
     if ready_write >= 0:
         os.close(ready_write)
     return child, ready_read
 
 
-def _execute(argv: "list[str]", errors: int, ready: int) -> None:
+def _execute(argv: "list[str]", errors: int, ready: int, monitor: int) -> None:
     try:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         os.dup2(null, 0)
@@ -42,6 +43,8 @@ def _execute(argv: "list[str]", errors: int, ready: int) -> None:
             os.set_inheritable(ready, True)
         processes.restore_signals()
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
+        if os.getppid() != monitor:  # it died before that
+            os._exit(137)
         os.execv(argv[0], argv)
     finally:
         os._exit(127)

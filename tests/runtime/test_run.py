@@ -362,7 +362,8 @@ def test_logs_can_be_left_out_moved_and_bounded(cli: Cli, busybox: str, tmp_path
 
 
 def test_replace_takes_the_name(cli: Cli, busybox: str) -> None:
-    first = cli("run", "-d", *NONE, "--name", "box", busybox, "sleep", "1000").stdout.strip()
+    options = ("-d", *NONE, "--stop-timeout", "0", "--name", "box")
+    first = cli("run", *options, busybox, "sleep", "1000").stdout.strip()
     refused = cli("run", "-d", *NONE, "--name", "box", busybox, "true", check=False)
     assert refused.returncode == 125 and "box" in refused.stderr
     second = cli("run", "-d", *NONE, "--replace", "--name", "box", busybox, "sleep", "1000").stdout.strip()
