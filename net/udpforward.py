@@ -34,9 +34,10 @@ def start(mappings: "tuple[PortMapping, ...]", pid: int, address: str) -> int:
         for mapping in mappings:
             for offset in range(mapping.length):
                 listeners.append((_listen(mapping, offset), mapping.container_port + offset))
+        parent = os.getpid()
         child = os.fork()
         if not child:
-            _run(listeners, pid, address)
+            _run(listeners, pid, address, parent)
     finally:
         for listener, _ in listeners:
             listener.close()
@@ -60,7 +61,7 @@ def _listen(mapping: PortMapping, offset: int) -> "_socket.socket":
     return sock
 
 
-def _run(listeners: "list[tuple[_socket.socket, int]]", pid: int, address: str) -> "NoReturn":
+def _run(listeners: "list[tuple[_socket.socket, int]]", pid: int, address: str, parent: int) -> "NoReturn":
     try:
         processes.restore_signals()
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
@@ -69,7 +70,8 @@ def _run(listeners: "list[tuple[_socket.socket, int]]", pid: int, address: str) 
             os.dup2(null, number)
         processes.close_all_but({listener.fileno() for listener, _ in listeners})
         _enter(pid)
-        Forwarder(listeners, address).serve()
+        if os.getppid() == parent:  # else it died before the last PDEATHSIG was set
+            Forwarder(listeners, address).serve()
     finally:
         os._exit(1)
 

@@ -101,10 +101,11 @@ def _sweep(folder: str, maps: IdMaps) -> None:
     for name in os.listdir(folder):
         if name.startswith(paths.TEMPORARY):
             try:
-                with records.lock(f"{folder}/{name}", wait=False):
-                    trees.remove(f"{folder}/{name}", maps)
+                lock = records.lock(f"{folder}/{name}", wait=False)
             except (BlockingIOError, FileNotFoundError):
-                pass
+                continue
+            with lock:
+                _give_up(f"{folder}/{name}", maps)
 
 
 def _unpack(
@@ -121,7 +122,7 @@ def _unpack(
 
 
 def _give_up(temporary: str, maps: IdMaps) -> None:
-    """Best effort while another error is on its way: what stays is swept by the next call."""
+    """Best effort: garbage is no reason to fail, nor to hide another error. The next call tries again."""
     try:
         trees.remove(temporary, maps)
     except (OSError, PyctrError):

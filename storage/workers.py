@@ -17,6 +17,7 @@ from pyctr.storage.compression import BrokenStream, decompressed
 from pyctr.storage.tarstream import Source, TarReader
 from pyctr.storage.unpack import Limits, Pending, Unpacker
 
+_WORKERS = 6  # at most: each may need 128 MiB for the window of a zstd layer
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -63,7 +64,7 @@ def _mend(job: Job, folder: int, below: Sequence[int], pending: Pending) -> None
 
 
 class _Pool:
-    """As many workers at once as there are processors; the first failure ends all."""
+    """As many workers at once as there are processors, within reason; the first failure ends all."""
 
     def __init__(self, maps: IdMaps, limits: Limits) -> None:
         self._maps = maps
@@ -73,7 +74,7 @@ class _Pool:
 
     def run(self, jobs: Sequence[Job]) -> list[Done]:
         """What each worker did, in the order of the jobs. PyctrError of the first that failed."""
-        room = len(os.sched_getaffinity(0))
+        room = min(len(os.sched_getaffinity(0)), _WORKERS)
         results: dict[int, Done] = {}
         try:
             for number, job in enumerate(jobs):

@@ -314,3 +314,17 @@ def test_a_full_disk_is_an_error_that_leaves_nothing(disk: str, maps: IdMaps) ->
     message = userns.call_mapped(maps, small_disk, disk, 1 << 20, tar)
     assert "'big' cannot be unpacked: No space left on device []" in message
     assert userns.call_mapped(maps, small_disk, disk, 16 << 20, tar) == "no error"
+
+
+def test_garbage_that_cannot_be_removed_holds_nothing_up(own_store: Store, maps: IdMaps) -> None:
+    """Here a mount point, which nobody can remove while it is one."""
+    image = put_image(own_store, Layer().file("x", "y").tar())
+    assert userns.call_mapped(maps, _unpack_beside_busy_garbage, own_store.root, image.id) == 1
+
+
+def _unpack_beside_busy_garbage(root: str, image_id: str) -> int:
+    store, maps = Store(root=root, runroot=root), userns.default_maps()
+    busy = f"{store.layers(layers.layer_key(maps))}/{paths.TEMPORARY}left/busy"
+    os.makedirs(busy)
+    syscalls.mount("none", busy, "tmpfs", 0, "")
+    return len(layers.ensure_layers(store, images.read_image(store, image_id), maps)[1])
