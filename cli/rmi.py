@@ -3,8 +3,7 @@
 from pyctr.cli.failure import describe, say, warn_kept
 from pyctr.cli.tables import Argument, Command, Option
 from pyctr.engine import images
-from pyctr.image.lookup import NoSuchImage
-from pyctr.rootless.errors import InUse, PyctrError
+from pyctr.rootless.errors import InUse, NoSuchObject, PyctrError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,8 +31,8 @@ def remove_one(options: "Options", name: str, *, whole: bool) -> int:
             removed = images.remove_whole(options.store, name, force=options.force)
         else:
             removed = images.remove(options.store, name, force=options.force)
-    except NoSuchImage as error:
-        return 0 if options.ignore or (options.force and not whole) else complain(error, 1)
+    except NoSuchObject as error:  # of --all: another call has removed it meanwhile
+        return 0 if options.ignore or options.force or whole else complain(error, 1)
     except InUse as error:
         return complain(error, 2)
     except (PyctrError, OSError) as error:

@@ -128,7 +128,10 @@ def remove_whole(
         from pyctr.engine import removal
 
         for container in sweep.users_of(store, image_id):
-            removal.remove(store, container, force=True, timeout=0)
+            try:
+                removal.remove(store, container, force=True, timeout=0)
+            except NoSuchObject:
+                pass  # somebody else was faster
     names, swept = sweep.remove_image(store, image_id, expected=expected)
     return Removed(names, image_id, swept.kept)
 

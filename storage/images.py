@@ -199,23 +199,14 @@ def _complete_id(store: paths.Store, prefix: str) -> str:
 
 def image_ids(store: paths.Store) -> list[str]:
     """The ids of all images that have a record, readable or not."""
-    return sorted(
-        [name[:-5] for name in _names_in(store.images()) if name.endswith(".json") and name[0] != "."]
-    )
+    found = records.names_in(store.images())
+    return [name[:-5] for name in found if name.endswith(".json") and name[0] != "."]
 
 
 def image_names(store: paths.Store) -> list[str]:
     """All full references that have a record."""
-    return sorted(
-        [paths.unquote_component(name) for name in _names_in(store.image_names()) if name[0] != "."]
-    )
-
-
-def _names_in(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except FileNotFoundError:
-        return []
+    found = records.names_in(store.image_names())
+    return sorted([paths.unquote_component(name) for name in found if name[0] != "."])
 
 
 def names_of(store: paths.Store, image_id: str) -> tuple[str, ...]:

@@ -169,6 +169,14 @@ def lock_file(path: str, *, shared: bool = False, wait: bool = True) -> Lock:
     return lock(path, shared=shared, wait=wait)
 
 
+def names_in(folder: str) -> "list[str]":
+    """The names in a folder, sorted; none when there is no such folder."""
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def make_folder(path: str) -> None:
     """A folder with mode 0700 and its parents."""
     try:

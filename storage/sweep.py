@@ -113,7 +113,9 @@ def users_of(store: paths.Store, image_id: str) -> tuple[str, ...]:
 
 
 def _containers(store: paths.Store) -> list[str]:
-    return [name for name in _listed(store.containers()) if not name.startswith((".", paths.TEMPORARY))]
+    return [
+        name for name in records.names_in(store.containers()) if not name.startswith((".", paths.TEMPORARY))
+    ]
 
 
 def _user(store: paths.Store, container: str) -> User | None:
@@ -148,7 +150,7 @@ def roots(store: paths.Store) -> Roots:
         if record is not None:
             manifests.add(record.manifest_digest)
     digests |= _reached(store, manifests)
-    needed = {(key, name) for key in _listed(f"{store.root}/layers") for name in chains}
+    needed = {(key, name) for key in records.names_in(f"{store.root}/layers") for name in chains}
     for container in _containers(store):
         user = _user(store, container)
         if user is not None:
@@ -236,11 +238,11 @@ class _Sweep:
     def _take_temporaries(self) -> None:
         """All that is temporary and whose lock can be had."""
         for folder in _folders_with_temporaries(self._store):
-            for name in _listed(folder):
+            for name in records.names_in(folder):
                 if name.startswith(paths.TEMPORARY):
                     self._take_temporary(f"{folder}/{name}")
         for folder, start in _folders_with_halves(self._store):
-            for name in _listed(folder):
+            for name in records.names_in(folder):
                 if name.startswith(start):
                     os.unlink(f"{folder}/{name}")
 
@@ -255,8 +257,12 @@ class _Sweep:
 
 
 def _folders_with_temporaries(store: paths.Store) -> list[str]:
-    algorithms = [f"{store.blobs()}/{name}" for name in _listed(store.blobs())]
-    return [store.root, *algorithms, *[store.layers(key) for key in _listed(f"{store.root}/layers")]]
+    algorithms = [f"{store.blobs()}/{name}" for name in records.names_in(store.blobs())]
+    return [
+        store.root,
+        *algorithms,
+        *[store.layers(key) for key in records.names_in(f"{store.root}/layers")],
+    ]
 
 
 def _folders_with_halves(store: paths.Store) -> list[tuple[str, str]]:
@@ -267,15 +273,15 @@ def _folders_with_halves(store: paths.Store) -> list[tuple[str, str]]:
 
 
 def _all_blobs(store: paths.Store) -> Iterable[str]:
-    for algorithm in _listed(store.blobs()):
-        for name in _listed(f"{store.blobs()}/{algorithm}"):
+    for algorithm in records.names_in(store.blobs()):
+        for name in records.names_in(f"{store.blobs()}/{algorithm}"):
             if not name.startswith(paths.TEMPORARY):
                 yield f"{algorithm}:{name}"
 
 
 def _all_layers(store: paths.Store) -> Iterable[tuple[str, str]]:
-    for key in _listed(f"{store.root}/layers"):
-        for name in _listed(store.layers(key)):
+    for key in records.names_in(f"{store.root}/layers"):
+        for name in records.names_in(store.layers(key)):
             if len(name) == paths.LAYER_NAME_LENGTH and not name.startswith(paths.TEMPORARY):
                 yield key, name
 
@@ -285,10 +291,3 @@ def _layer_size(path: str) -> int:
         return records.read_record(f"{path}/{paths.LAYER_RECORD}", layers.Layer, layers.LAYER_VERSION).size
     except (FileNotFoundError, BrokenRecord):
         return 0
-
-
-def _listed(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []

@@ -155,11 +155,8 @@ def mark_copied(store: paths.Store, name: str) -> None:
 
 def names(store: paths.Store) -> list[str]:
     """The names of all volumes, readable or not, sorted."""
-    try:
-        found = os.listdir(store.volumes())
-    except FileNotFoundError:
-        return []
-    return sorted([name for name in found if name[0] in _FIRST and not name.startswith(paths.TEMPORARY)])
+    found = records.names_in(store.volumes())
+    return [name for name in found if name[0] in _FIRST and not name.startswith(paths.TEMPORARY)]
 
 
 def users(store: paths.Store, name: str) -> list[str]:
@@ -167,15 +164,8 @@ def users(store: paths.Store, name: str) -> list[str]:
 
     An unreadable spec counts as a user: what it mounts is not known, and only garbage is removed.
     """
-    return [container for container in _containers(store) if _uses(store, container, name)]
-
-
-def _containers(store: paths.Store) -> list[str]:
-    try:
-        found = os.listdir(store.containers())
-    except FileNotFoundError:
-        return []
-    return sorted(found)
+    found = records.names_in(store.containers())
+    return [container for container in found if _uses(store, container, name)]
 
 
 def _uses(store: paths.Store, container: str, name: str) -> bool:
@@ -229,8 +219,5 @@ def sweep(store: paths.Store) -> None:
 
 def drafts(store: paths.Store) -> list[str]:
     """The folders of volumes that are being made or removed."""
-    try:
-        found = os.listdir(store.volumes())
-    except FileNotFoundError:
-        return []
+    found = records.names_in(store.volumes())
     return [f"{store.volumes()}/{name}" for name in found if name.startswith(paths.TEMPORARY)]

@@ -4,9 +4,12 @@ import json
 import pathlib
 import shutil
 import subprocess
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from pyctr.cli import rmi
 from pyctr.storage import blobs, paths
 from pyctr.storage.paths import Store
 from tests.commands import Cli
@@ -253,6 +256,15 @@ def test_rmi_by_id_with_several_names_wants_force(cli: Cli, busybox: str) -> Non
 )
 def test_exit_codes_of_rmi(cli: Cli, argv: list[str], code: int) -> None:
     assert cli("rmi", *argv, check=False).returncode == code
+
+
+def test_an_image_that_goes_while_all_are_removed_is_no_failure(
+    cli: Cli, busybox: str, store: Store
+) -> None:
+    image_id = inspect(cli, busybox, "{{.Id}}")
+    options: Any = SimpleNamespace(store=store, force=False, ignore=False)
+    assert [rmi.remove_one(options, image_id, whole=True) for _ in range(2)] == [0, 0]
+    assert rmi.remove_one(options, image_id, whole=False) == 1
 
 
 def test_rmi_goes_on_after_a_failure(cli: Cli, busybox: str) -> None:

@@ -36,8 +36,8 @@ def _start_and_die(told: int, go: int) -> NoReturn:
             prctl(option, *arguments)
 
     try:
-        syscalls.prctl = late_prctl
-        syscalls.setns = syscalls.capset = lambda *_arguments: None
+        syscalls.prctl = late_prctl  # type: ignore[assignment]
+        syscalls.setns = syscalls.capset = lambda *_arguments: None  # type: ignore[assignment]
         mapping = ports.choose_ports((ports.parse_publish("127.0.0.1::53/udp"),))
         os.write(told, str(udpforward.start(mapping, me, "127.0.0.1")).encode())
         os.read(go, 1)
