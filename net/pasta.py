@@ -20,10 +20,11 @@ _LOUD = ("-d", "--debug", "--trace")
 def helper(network: Network, folder: str) -> Helper:
     """pasta in the foreground; init waits for the default route."""
     path = drivers.executable("pasta")
-    if not _maps_guest(path):
+    maps_guest = _maps_guest(path)
+    if not maps_guest:
         _refuse_moved_udp(network)
     ports.check_free(network.ports, ipv6=not _ipv4_only(network))
-    words = arguments(network, maps_guest=_maps_guest(path))
+    words = arguments(network, maps_guest=maps_guest)
     if os.geteuid() == 0 and "--runas" not in words:
         words += ("--runas", "0:0")  # else it becomes nobody, who may not enter the container's namespaces
     return Helper((path, *words, "{pid}"), "route", families=_families(network))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _INTERFACE = "tap0"
 _CIDR = "10.0.2.0/24"
 _MTU = 65520
+_PRIVATE = "/tmp/.pyctr-"  # beginning of folders for sockets, when the runtime folder has a long name
 _SOCKET_PATH_LIMIT = 107  # bytes (unix(7))
 _API_TIMEOUT = 10  # seconds until slirp4netns must have answered
 _ANSWER_LIMIT = 1 << 16
@@ -124,10 +125,15 @@ def _refuse_ipv6_ports(network: Network) -> None:
 
 
 def _socket_path(folder: str) -> str:
-    """Where slirp4netns listens: in `folder`, or under an unguessable name in /tmp when that is too long."""
+    """Where slirp4netns listens: in `folder`, or in a private one in /tmp when that is too long.
+
+    It makes the socket with the user's umask, so the folder must keep others away.
+    """
     path = f"{folder}/slirp4netns.sock"
     if len(os.fsencode(path)) > _SOCKET_PATH_LIMIT:
-        return f"/tmp/.pyctr-{os.urandom(16).hex()}"
+        private = f"{_PRIVATE}{os.urandom(16).hex()}"
+        os.mkdir(private, 0o700)
+        return f"{private}/api"
     try:
         os.unlink(path)  # of an earlier start: slirp4netns would find the address in use
     except FileNotFoundError:
@@ -149,15 +155,21 @@ def after_ready(helper: Helper, network: Network, pid: int) -> None:
                 for offset in range(mapping.length):
                     _forward(helper.api_socket, mapping, offset)
     finally:
-        try:
-            os.unlink(helper.api_socket)
-        except FileNotFoundError:
-            pass
+        _remove_socket(helper.api_socket)
     local = tuple([mapping for mapping in network.ports if _needs_forwarder(mapping)])
     if local:
         from pyctr.net import udpforward
 
         udpforward.start(local, pid, address(network).ipv4)
+
+
+def _remove_socket(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    if path.startswith(_PRIVATE):
+        os.rmdir(os.path.dirname(path))
 
 
 def _is_loopback_udp(mapping: PortMapping) -> bool:

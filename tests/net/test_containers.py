@@ -106,3 +106,9 @@ def test_a_helper_that_fails_is_told_with_its_words(cli: Cli, busybox: str) -> N
     assert done.returncode == 125
     assert "Error: pasta could not set up the container's network" in done.stderr
     assert "--nonsense" in done.stderr
+
+
+def test_ports_are_published_from_a_runtime_folder_with_a_long_name(cli: Cli, busybox: str) -> None:
+    long = f"{cli.store.runroot}/{'x' * 100}"
+    command = ("run", "--rm", "--network", "slirp4netns", "-p", "127.0.0.1::8080", busybox, "echo", "up")
+    assert cli("--runroot", long, *command).stdout == "up\n"

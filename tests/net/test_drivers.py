@@ -157,7 +157,12 @@ def test_a_long_runtime_folder_does_not_hinder_the_api_socket(tmp_path: pathlib.
         pytest.skip("slirp4netns is not installed")
     network = Network("slirp4netns", ports=(PortMapping("127.0.0.1", 54321, 80),))
     plan = slirp4netns.helper(network, f"{tmp_path}/{'x' * 90}")
+    folder = os.path.dirname(plan.api_socket)
     assert len(os.fsencode(plan.api_socket)) < 108
+    assert os.stat(folder).st_mode & 0o777 == 0o700
+    with pytest.raises(PyctrError, match="does not answer"):
+        slirp4netns.after_ready(plan, network, os.getpid())
+    assert not os.path.exists(folder)
 
 
 def test_a_missing_helper_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
