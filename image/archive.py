@@ -18,6 +18,7 @@ from pyctr.storage.compression import BrokenStream, decompressed, kind_of
 from pyctr.storage.tarstream import BLOCK, Source, TarReader
 
 MEMBER_LIMIT = 100_000  # an image archive has some hundred
+_NAMES_LIMIT = 16 << 20  # bytes of all names, which are kept in memory
 _LINKS = 8  # links followed from member to member
 _FULL = "Make room there, or choose another place with --root."
 _RESERVE = 64 << 20  # bytes of the disk that a spooled archive leaves free
@@ -168,7 +169,11 @@ class TarArchive:
 
     def _read_index(self) -> None:
         source = _FileSource(self._file)
+        names = 0
         for entry in TarReader(source):
+            names += len(entry.name) + len(entry.target)
+            if names > _NAMES_LIMIT:
+                raise Invalid(f"{self.label} has more than {_NAMES_LIMIT} bytes of names")
             name = _clean(entry.name)
             if entry.kind not in (b"0", b"1", b"2"):
                 continue

@@ -58,6 +58,10 @@ def _load_docker(store: paths.Store, source: Archive, progress: Progress) -> lis
     loaded = []
     for entry in manifest.parse_archive(data, "manifest.json"):
         names = [str(reference.normalize(name, DEFAULT_DOMAIN)) for name in entry.names]
+        if len(entry.layers) > manifest.LAYER_COUNT_LIMIT:
+            raise Invalid(
+                f"{entry.config} has {len(entry.layers)} layers, more than {manifest.LAYER_COUNT_LIMIT}"
+            )
         progress.line("Getting image source signatures")
         document = archive.read(source, entry.config, manifest.CONFIG_LIMIT)
         config = manifest.parse_config(document, entry.config)

@@ -71,12 +71,22 @@ def _by_digest(store: "Store", digest: str, *repositories: str) -> Found | None:
     if not digest:
         return None
     for name in images.image_names(store):
+        if repositories == ("",) or _repository(name) in repositories:
+            found = _with_digest(store, name, digest)
+            if found is not None:
+                return found
+    return None
+
+
+def _with_digest(store: "Store", name: str, digest: str) -> Found | None:
+    """The image of a name, if it has this digest. What cannot be read may be another image: it has not."""
+    try:
         record = images.read_name(store, name)
-        if record is None or not (repositories == ("",) or _repository(name) in repositories):
-            continue
-        image = images.read_image(store, record.image)
-        if digest in (record.manifest_digest, image.manifest_digest):
-            return Found(image, name)
+        image = images.read_image(store, record.image) if record else None
+    except (BrokenRecord, NoSuchObject):
+        return None
+    if record and image and digest in (record.manifest_digest, image.manifest_digest):
+        return Found(image, name)
     return None
 
 

@@ -34,7 +34,7 @@ def mount(layers: str, lower: tuple[str, ...], folder: str, target: str, *, vola
     if len(options) >= os.sysconf("SC_PAGE_SIZE"):
         raise PyctrError(
             f"{len(names)} layers under {layers} need {len(options)} bytes of options, more than a page",
-            "Use a shorter --root.",
+            "Use a shorter --root, or an image of fewer layers (127 always fit).",
         )
     os.chdir(layers)
     try:

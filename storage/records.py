@@ -178,11 +178,16 @@ def names_in(folder: str) -> "list[str]":
 
 
 def make_folder(path: str) -> None:
-    """A folder with mode 0700 and its parents."""
+    """A folder with mode 0700 and its parents. FileNotFoundError behind a link that leads nowhere."""
+    try:
+        _make_one(path)
+    except FileNotFoundError:
+        make_folder(os.path.dirname(path))
+        _make_one(path)
+
+
+def _make_one(path: str) -> None:
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
         pass
-    except FileNotFoundError:
-        make_folder(os.path.dirname(path))
-        make_folder(path)

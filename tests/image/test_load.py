@@ -310,3 +310,22 @@ def test_a_layer_that_unpacks_without_end_is_cut(
     monkeypatch.setattr(load, "DEFAULT_LIMITS", Limits(unpacked=1 << 20, ratio=1))
     layer = {"l/layer.tar": compress(bytes(1 << 21))}  # type: ignore[operator]
     assert "larger than" in refused(own_store, docker_archive(tmp_path / "a.tar", **layer))
+
+
+def test_an_archive_of_endless_names_is_refused(own_store: Store, tmp_path: pathlib.Path) -> None:
+    archive = Layer()
+    for number in range(20):
+        archive.file(f"{number}/" + "x/" * 500_000)
+    (tmp_path / "a.tar").write_bytes(archive.tar())
+    assert "bytes of names" in refused(own_store, tmp_path / "a.tar")
+
+
+def test_an_archive_of_too_many_layers_is_refused_before_they_are_stored(
+    own_store: Store, tmp_path: pathlib.Path
+) -> None:
+    count = manifest.LAYER_COUNT_LIMIT + 1
+    config = json.dumps(image_config([DIGEST] * count, {}))
+    entry = archive_entry(Layers=["l/layer.tar"] * count)
+    path = docker_archive(tmp_path / "a.tar", **{"config.json": config, "manifest.json": entry})
+    assert f"{count} layers" in refused(own_store, path)
+    assert not os.path.exists(own_store.blobs())

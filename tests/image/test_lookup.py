@@ -99,3 +99,14 @@ def test_an_ambiguous_ending_is_refused_with_the_names(own_store: Store) -> None
 def test_a_wrong_name_is_refused_as_such(own_store: Store) -> None:
     with pytest.raises(PyctrError, match="lower case"):
         lookup.lookup(own_store, "Busybox")
+
+
+def test_a_broken_name_of_another_image_does_not_matter(own_store: Store) -> None:
+    put(own_store, "aa", "quay.io/some/broken:latest")
+    put(own_store, "bb", "quay.io/some/whole:latest")
+    with open(own_store.image_name("quay.io/some/broken:latest"), "w") as file:
+        file.write("{")
+    for name in (f"quay.io/some/whole@{INDEX}", INDEX):
+        assert lookup.lookup(own_store, name).id.startswith("bb")
+    with pytest.raises(NoSuchImage):
+        lookup.lookup(own_store, f"docker.io/other@{INDEX}")
