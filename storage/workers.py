@@ -18,6 +18,7 @@ from pyctr.storage.tarstream import Source, TarReader
 from pyctr.storage.unpack import Limits, Pending, Unpacker
 
 _WORKERS = 6  # at most: each may need 128 MiB for the window of a zstd layer
+_DAMAGED = "If the source is right, the copy on this disk is not: run 'pyctr image prune' and try again."
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -138,6 +139,8 @@ def _serve(parent: int, answer: int, job: Job, maps: IdMaps, limits: Limits) -> 
         done = unpack(job, maps, limits)
         pending = done.pending
         result = ("done", done.size, done.entries, pending.parents, pending.links, pending.opaque)
+    except BrokenStream as error:
+        result = ("failed", error.message, _DAMAGED)
     except PyctrError as error:
         result = ("failed", error.message, error.hint)
     except OSError as error:

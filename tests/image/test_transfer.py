@@ -12,7 +12,7 @@ from pyctr.image.pull import PullOptions
 from pyctr.image.transport import Access
 from pyctr.rootless import userns
 from pyctr.rootless.errors import NoSuchObject, PyctrError
-from pyctr.storage import blobs, images, layers
+from pyctr.storage import blobs, images, layers, sweep
 from pyctr.storage.images import Image
 from pyctr.storage.paths import Store
 from tests.image import servers
@@ -439,3 +439,12 @@ def test_a_config_that_cannot_be_written_down_is_refused(own_store: Store, sampl
     sample.config["config"] = {"OnBuild": [], "Strange": deep}
     sample.publish()
     assert "config" in refused(own_store, sample.reference).message
+
+
+def test_a_blob_that_rotted_on_disk_is_told_and_can_be_had_again(own_store: Store, sample: Sample) -> None:
+    os.makedirs(os.path.dirname(own_store.blob(sample.layer_digest)))
+    with open(own_store.blob(sample.layer_digest), "wb") as file:
+        file.write(sample.layer[: len(sample.layer) // 2])
+    assert "image prune" in (refused(own_store, sample.reference).hint or "")
+    sweep.sweep(own_store)
+    fetch(own_store, sample.reference)
