@@ -19,6 +19,7 @@ from pyctr.image.transport import Access, Misunderstood, Transport, Unreachable,
 from pyctr.rootless.errors import NoSuchObject, PyctrError
 from pyctr.storage import blobs, paths
 
+_PATIENCE = 0.2  # seconds between looks at a blob that another pull brings
 _HOSTS = {DEFAULT_DOMAIN: "registry-1.docker.io"}
 
 
@@ -40,7 +41,7 @@ class Absent(NoSuchObject):
 
 
 class _AlreadyThere(Exception):
-    """A blob came into the store while its writer was waited for."""
+    """A blob came into the store while another pull was waited for."""
 
 
 class Repository:
@@ -101,8 +102,19 @@ class Repository:
 
         Broken connections are resumed where they ended, also by a later pull. Stopped when `stop` is set.
         """
+        while True:
+            try:
+                return self._fetch(store, descriptor, moved, stop)
+            except BlockingIOError:  # another pull brings it; flock(2) cannot wait for it and for `stop`
+                if stop.wait(_PATIENCE):
+                    raise Stopped(f"blob {descriptor.digest} was not finished") from None
+
+    def _fetch(
+        self, store: paths.Store, descriptor: Descriptor, moved: Callable[[int], None], stop: threading.Event
+    ) -> None:
+        size = descriptor.size
         try:
-            with blobs.writer(store, descriptor.digest, limit=descriptor.size, resume=True) as blob:
+            with blobs.writer(store, descriptor.digest, limit=size, resume=True, wait=False) as blob:
                 if blobs.has_blob(store, descriptor.digest):
                     raise _AlreadyThere
                 kept = blob.size
@@ -110,8 +122,8 @@ class Repository:
                 if kept and not blob.is_right():  # a power cut, or a server that lied then
                     blob.restart()
                     self._fill(blob, descriptor, moved, stop)
-        except _AlreadyThere:  # another pull had the writer's lock and has brought it
-            moved(descriptor.size)
+        except _AlreadyThere:
+            moved(size)
 
     def _fill(
         self,

@@ -92,27 +92,36 @@ def put_blob(store: paths.Store, data: bytes, digest: str | None = None) -> str:
 
 
 def writer(
-    store: paths.Store, digest: str | None = None, *, limit: int | None = None, resume: bool = False
+    store: paths.Store,
+    digest: str | None = None,
+    *,
+    limit: int | None = None,
+    resume: bool = False,
+    wait: bool = True,
 ) -> "BlobWriter":
     """A context manager to write one blob: it gets its name at the end of the `with`, or is gone.
 
     `limit` bounds the bytes that are accepted. With `resume` (and a digest) what an earlier, interrupted
     writer left is kept: `size` says how much is there already, and a failure other than a wrong digest
-    leaves it for the next one.
+    leaves it for the next one. Another process that writes the same blob is waited for; BlockingIOError
+    with `wait=False`.
     """
-    return BlobWriter(store, digest, limit=limit, resume=resume)
+    return BlobWriter(store, digest, limit=limit, resume=resume, wait=wait)
 
 
 class BlobWriter:
     """Writes one blob. `size` is what it holds so far, `digest` the name that it got (set at the end)."""
 
-    def __init__(self, store: paths.Store, digest: str | None, *, limit: int | None, resume: bool) -> None:
+    def __init__(
+        self, store: paths.Store, digest: str | None, *, limit: int | None, resume: bool, wait: bool
+    ) -> None:
         self._wanted = parse_digest(digest) if digest else None
         self._algorithm = self._wanted.algorithm if self._wanted else "sha256"
         self._folder = os.path.dirname(store.blob(f"{self._algorithm}:x"))
         self._hash = _new_hash(self._algorithm)
         self._limit = limit
         self._resume = resume and self._wanted is not None
+        self._wait = wait
         self._fd = -1
         self.size = 0
         self.digest = digest or ""
@@ -120,7 +129,7 @@ class BlobWriter:
     def __enter__(self) -> "BlobWriter":
         records.make_folder(self._folder)
         self._temporary = f"{self._folder}/{paths.TEMPORARY}{self._temporary_name()}"
-        self._fd = _open_locked(self._temporary)
+        self._fd = _open_locked(self._temporary, wait=self._wait)
         try:
             self._read_kept()
         except BaseException:
@@ -206,12 +215,12 @@ def _new_hash(algorithm: str) -> "hashlib._Hash":
     return hashlib.new(algorithm)
 
 
-def _open_locked(path: str) -> int:
+def _open_locked(path: str, *, wait: bool) -> int:
     """The file, made when missing, under its lock: a sweeper leaves it alone and a second writer waits."""
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             held, named = os.fstat(fd), os.stat(path)
             if (held.st_dev, held.st_ino) == (named.st_dev, named.st_ino):
                 return fd

@@ -448,3 +448,15 @@ def test_a_blob_that_rotted_on_disk_is_told_and_can_be_had_again(own_store: Stor
     assert "image prune" in (refused(own_store, sample.reference).hint or "")
     sweep.sweep(own_store)
     fetch(own_store, sample.reference)
+
+
+def test_a_failure_does_not_wait_for_a_blob_that_another_pull_brings(
+    own_store: Store, sample: Sample, scripted: Scripted
+) -> None:
+    absent = {**sample.manifest["layers"][0], "digest": f"sha256:{'0' * 64}"}
+    sample.manifest["layers"].append(absent)
+    sample.config["rootfs"]["diff_ids"].append(f"sha256:{'1' * 64}")
+    sample.publish()
+    with blobs.writer(own_store, sample.layer_digest, resume=True) as other:
+        assert absent["digest"] in refused(own_store, sample.reference).message
+        other.write(sample.layer)
