@@ -89,6 +89,12 @@ def children() -> "list[int]":
         return [int(word) for word in file.read().split()]
 
 
+def set_name(name: str) -> None:
+    """The name of this process in ps and top (at most 15 bytes): a forked child has no command line of its own."""
+    with open("/proc/self/comm", "w") as file:
+        file.write(name)
+
+
 def execute_from_sealed_copy() -> None:
     """Starts this program again from a sealed memfd when its interpreter's file could be written by a
     container.

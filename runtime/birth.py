@@ -42,4 +42,5 @@ def bear(control: Channel, keep: "set[int]") -> Newborn:
     os.setsid()
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     os.chdir("/")
+    processes.set_name("pyctr-monitor")
     return Newborn(control.expect(Begin))

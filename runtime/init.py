@@ -65,6 +65,7 @@ def _make_namespaces(
     cgroup: "cgroups.Group | None",
 ) -> None:
     processes.close_all_but({channel.fileno(), *streams})
+    processes.set_name("pyctr-init")
     userns.make_namespace()
     channel.send(Entered())
     if cgroup is not None:

@@ -115,6 +115,7 @@ class SessionParent:
 
     def live(self, control: Channel, stream: "_socket.socket") -> None:
         processes.close_all_but({control.fileno(), stream.fileno()})
+        processes.set_name("pyctr-exec")
         os.setsid()
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         self.signals = syscalls.signalfd({_signal.SIGCHLD})
