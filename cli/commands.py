@@ -52,7 +52,10 @@ HEADINGS: "dict[str, tuple[str, ...]]" = {
         *("run", "create", "start", "stop", "restart", "kill", "rm"),
         *("ps", "logs", "exec", "attach", "inspect", "wait", "port"),
     ),
-    "Images": ("pull", "load", "import", "images", "rmi", "tag", "untag", "image inspect", "image exists", "image prune"),
+    "Images": (
+        *("pull", "load", "import", "images", "rmi", "tag", "untag"),
+        *("image inspect", "image exists", "image prune"),
+    ),
     "System": ("info", "version", "unshare", "doctor", "completion"),
 }
 

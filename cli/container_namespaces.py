@@ -1,4 +1,6 @@
-"""Which namespaces `run` and `create` ask for. Apart from the rest of the request: the monitor starts with it."""
+"""Which namespaces `run` and `create` ask for. Apart from the rest of the request: the monitor starts
+with it.
+"""
 
 import os
 

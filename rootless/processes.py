@@ -90,7 +90,9 @@ def children() -> "list[int]":
 
 
 def set_name(name: str) -> None:
-    """The name of this process in ps and top (at most 15 bytes): a forked child has no command line of its own."""
+    """The name of this process in ps and top (at most 15 bytes): a forked child has no command line of
+    its own.
+    """
     with open("/proc/self/comm", "w") as file:
         file.write(name)
 

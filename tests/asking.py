@@ -5,9 +5,7 @@ from pyctr.cli.tables import Command
 from pyctr.engine.request import Request
 from pyctr.storage.paths import Store
 
-RUN = Command(
-    "run", "", None, container_options.RUN, container_options.ARGUMENTS, interspersed=False
-)
+RUN = Command("run", "", None, container_options.RUN, container_options.ARGUMENTS, interspersed=False)
 
 
 def ask(store: Store, *words: str) -> Request:

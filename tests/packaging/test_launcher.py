@@ -70,8 +70,9 @@ def packed(tmp_path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
 
 def opened(program: pathlib.Path, *words: str) -> str:
     """The files that a command opens."""
-    argv = ["strace", "-f", "-e", "trace=open,openat", "-o", "/dev/stderr", program, *words]
-    return subprocess.run(argv, capture_output=True, text=True, check=True).stderr
+    argv = ["strace", "-f", "-e", "trace=open,openat", "-o", "/dev/stderr", str(program), *words]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return done.stderr
 
 
 def test_modules_come_from_the_pack(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
