@@ -4,6 +4,7 @@ Apart from the rest of the monitor, which is loaded while newuidmap and newgidma
 imported here.
 """
 
+import _signal
 import os
 
 from pyctr.rootless import cgroups, processes, syscalls, userns
@@ -29,9 +30,16 @@ class Newborn:
         self._mapping = userns.start_mapping(self.pid, begin.maps)
 
     def finish_mapping(self) -> None:
-        """Lets it go on, as root of its user namespace. PyctrError."""
+        """Lets pid 1 go on, as root of its user namespace. PyctrError."""
         userns.finish_mapping(self._mapping)
         self.channel.send(Mapped())
+
+    def end(self) -> None:
+        """Ends the process that has made pid 1, which is our own child from then on: its PDEATHSIG is
+        about us.
+        """
+        os.kill(self.pid, _signal.SIGKILL)
+        os.waitpid(self.pid, 0)
 
 
 def bear(control: Channel, keep: "set[int]") -> Newborn:

@@ -1,11 +1,12 @@
 """The container's side of set-up: from a forked child of the monitor to the container's command.
 
-    child of the monitor    enters a new user namespace, is mapped, makes the others, forks pid 1, ends
+    child of the monitor    enters a new user namespace, makes the others, forks pid 1, is then ended
       init (pid 1)          mounts, opens the terminal, waits for Go, becomes the user, executes the command
 
 Everything is imported before pivot_root: afterwards the interpreter's files cannot be reached.
 """
 
+import _signal
 import os
 
 from pyctr.rootless import processes, syscalls, userns
@@ -47,15 +48,13 @@ def serve(
     namespaces: tuple[Namespace, ...],
     cgroup: "cgroups.Group | None",
 ) -> "NoReturn":
-    """Runs the child of the monitor to its end; never returns."""
-    code = 1
+    """Runs the child of the monitor until the monitor ends it; never returns."""
     try:
         _make_namespaces(channel, streams, namespaces, cgroup)
-        code = 0
     except BaseException as error:
         messages.report(channel, error)
     finally:
-        os._exit(code)
+        os._exit(1)
 
 
 def _make_namespaces(
@@ -64,22 +63,30 @@ def _make_namespaces(
     namespaces: tuple[Namespace, ...],
     cgroup: "cgroups.Group | None",
 ) -> None:
+    """All of this goes on while newuidmap and newgidmap write our maps: capabilities come with the
+    namespace.
+    """
     processes.close_all_but({channel.fileno(), *streams})
     processes.set_name("pyctr-init")
     userns.make_namespace()
     channel.send(Entered())
     if cgroup is not None:
         cgroup.enter()
-    _load()  # while the monitor runs newuidmap and newgidmap
-    channel.expect(Mapped)
-    userns.become_root()
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
     syscalls.unshare(flags_of(namespaces))
     child = os.fork()
-    if child:
-        channel.send(Born(child))
-        return
+    if not child:
+        _serve_init(channel, streams)
+    channel.send(Born(child))
+    if not is_hung_up(channel):  # the monitor may have died before PDEATHSIG was set
+        _signal.pause()  # newuidmap needs this process; the monitor ends it afterwards
+
+
+def _serve_init(channel: Channel, streams: "tuple[int, int, int]") -> "NoReturn":
     try:
+        _load()
+        channel.expect(Mapped)
+        userns.become_root()
         _init(channel, streams)
     except BaseException as error:
         messages.report(channel, error)

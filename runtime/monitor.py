@@ -87,7 +87,7 @@ class Monitor:
     def _start(self, channel: Channel, pipes: Pipes) -> Streams:
         """From the command's request to the executed command; returns the streams to pump."""
         self.pid = self._await(channel, Born)[0].pid
-        os.waitpid(self.child, 0)  # from here on we are pid 1's parent: its PDEATHSIG is about us
+        self.newborn.end()
         self.child = 0
         self.launch = self.control.expect(Launch)
         self.store = paths.Store(root=self.launch.root, runroot=self.launch.runroot)
@@ -107,13 +107,13 @@ class Monitor:
         size = (self.launch.rows, self.launch.columns)
         names = (self.store.root, self.store.runroot, self.spec.id)
         channel.send(Prepare(*names, routes, *size, debug=self.launch.debug))
+        self._record_running()  # while init mounts; the command is executed after it
         streams = Streams(open_log(self.store, self.spec), pipes, stdin_open=self.spec.process.stdin_open)
         _prepared, fds = self._await(channel, Prepared)
         if fds:
             streams.take_terminal(fds[0])
         self._await_helper(ready)
         self._leave_terminal()
-        self._record_running()
         channel.send(Go())
         self._await_execution(channel)
         streams.listen(self.store.container_run(self.spec.id))
