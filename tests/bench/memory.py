@@ -1,4 +1,8 @@
-"""Private memory of what runs beside a container: the monitor and the network helper."""
+"""Private memory of what runs beside a container: the monitor and the network helper.
+
+Three containers run at once and the sum is divided: the pages of a program's file that several processes of
+it share are then counted for none, as they are for anybody who runs more than one container.
+"""
 
 import os
 import pathlib
@@ -10,22 +14,29 @@ from tests.images import BUSYBOX
 
 Kilobytes = dict[str, int]  # by name of the program; several of one name are added up
 
+COUNT = 3  # containers
+
 
 def beside_container(contestant: Contestant, network: str) -> Kilobytes:
-    """Private kB of each process outside of the container, while one runs that does nothing."""
-    contestant.run("run", "-d", "--name", "idle", "--network", network, BUSYBOX, *IDLE)
+    """Private kB outside of a container that does nothing: the sum of `COUNT` of them, divided."""
     try:
-        listed = contestant.run("inspect", "--format", "{{.State.Pid}}", "idle")
-        return _private_by_name(contestant.folder, os.readlink(f"/proc/{listed.stdout.strip()}/ns/pid"))
+        contained = set()
+        for number in range(COUNT):
+            name = f"idle{number}"
+            contestant.run("run", "-d", "--name", name, "--network", network, BUSYBOX, *IDLE)
+            listed = contestant.run("inspect", "--format", "{{.State.Pid}}", name)
+            contained.add(os.readlink(f"/proc/{listed.stdout.strip()}/ns/pid"))
+        sums = _private_by_name(contestant.folder, contained)
+        return {name: size // COUNT for name, size in sums.items()}
     finally:
         contestant.run("rm", "-f", "-a", "-t", "0")
 
 
-def _private_by_name(folder: str, contained: str) -> Kilobytes:
-    """Leaves out the processes of the pid namespace `contained`."""
+def _private_by_name(folder: str, contained: set[str]) -> Kilobytes:
+    """Leaves out the processes of the pid namespaces `contained`."""
     found: Kilobytes = {}
     for process in processes.family(folder):
-        if _pid_namespace(process.pid) != contained:
+        if _pid_namespace(process.pid) not in contained:
             name = pathlib.Path(f"/proc/{process.pid}/comm").read_text().strip()
             found[name] = found.get(name, 0) + private_kilobytes(process.pid)
         process.close()

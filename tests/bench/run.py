@@ -102,7 +102,7 @@ def _milliseconds(seconds: float | None) -> str:
 
 
 def _print_memory(rivals: list[Contestant]) -> None:
-    print("\nprivate memory beside one running container, in kB")
+    print("\nprivate memory beside a running container, of three, in kB")
     for rival in rivals:
         for network in ("none", "slirp4netns", "pasta")[: 2 if rival.name == "podman" else 3]:
             parts = memory.beside_container(rival, network)
