@@ -169,7 +169,7 @@ def mirror() -> str:
         site, origin, release = line.split("|")
         if origin == "Debian" and release == suite():
             return site
-    return "http://deb.debian.org/debian"
+    raise RuntimeError(f"apt knows no mirror of Debian {suite()}: run apt-get update")
 
 
 def write_docker_archive(
