@@ -83,6 +83,19 @@ def kill_children(spared: "set[int]") -> None:
             os.waitpid(pid, 0)
 
 
+def reap() -> "dict[int, int]":
+    """Reaps every child that has ended, also those inherited as a subreaper; their wait statuses by pid."""
+    ended: dict[int, int] = {}
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if not pid:
+            return ended
+        ended[pid] = status
+
+
 def children() -> "list[int]":
     """The pids of this process's children, zombies among them."""
     with open(f"/proc/self/task/{os.getpid()}/children") as file:

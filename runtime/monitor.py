@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     V = TypeVar("V", bound=Value)
 
 _STARTABLE = ("created", "exited")
+_KILLED = "Was it killed, or is the machine out of memory?"
 _PATIENCE = 200  # milliseconds that clients get to read the rest while others wait for the monitor's end
 _LATE_PATIENCE = 2000  # milliseconds that clients which attached later get afterwards
 
@@ -168,16 +169,13 @@ class Monitor:
                     return message, fds
                 if isinstance(message, Failed):
                     raise message.error()
-                raise PyctrError("the container's init ended while it was set up", self._why_init_ended())
+                raise PyctrError("the container's init ended while it was set up", _KILLED)
             if helper in ready:  # init would wait for its route in vain
                 from pyctr.runtime import nethelper
 
                 raise nethelper.failure(self.spec.network, self._network_log())
             if self.control.fileno() in ready:
                 raise EOFError("the command gave up")
-
-    def _why_init_ended(self) -> str:
-        return "Was it killed, or is the machine out of memory?"
 
     def _await_execution(self, channel: Channel) -> None:
         """End of file means that the command has been executed (the channel is close-on-exec)."""
@@ -261,17 +259,10 @@ class Monitor:
 
     def _reap(self) -> None:
         """Reaps every child that has ended: pid 1, the helper, and orphans of a shared pid namespace."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
-            if pid == self.pid:
-                self.status = status
-            elif pid == self.helper:
-                self.helper = 0
+        ended = processes.reap()
+        self.status = ended.get(self.pid, self.status)
+        if self.helper in ended:
+            self.helper = 0
 
     # When it has ended.
 

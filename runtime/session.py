@@ -202,15 +202,7 @@ class SessionParent:
             os.read(self.signals, 128 * 8)
         except BlockingIOError:
             pass
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
-            if pid == self.pid:
-                self.status = status
+        self.status = processes.reap().get(self.pid, self.status)
 
     def _finish(self, streams: Streams) -> None:
         code = os.waitstatus_to_exitcode(self.status or 0)
