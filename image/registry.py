@@ -4,40 +4,24 @@ Source: OCI distribution-spec ("Pulling manifests", "Pulling blobs"). All that c
 are bounded by what was announced, and digests are computed, never believed.
 """
 
-import json
 import threading
-import urllib.parse
 from collections.abc import Callable, Iterator
 
 import urllib3
 
-from pyctr.image import credentials, manifest, transport
+from pyctr.image import manifest, session, transport
 from pyctr.image.manifest import Descriptor, Invalid
-from pyctr.image.reference import DEFAULT_DOMAIN, Reference, is_digest
-from pyctr.image.tokens import Authorizer
-from pyctr.image.transport import Access, Misunderstood, Transport, Unreachable, retrying
-from pyctr.rootless.errors import NoSuchObject, PyctrError
+from pyctr.image.reference import Reference, is_digest
+from pyctr.image.session import Session
+from pyctr.image.transport import Access, Unreachable, retrying
+from pyctr.rootless.errors import PyctrError
 from pyctr.storage import blobs, paths
 
 _PATIENCE = 0.2  # seconds between looks at a blob that another pull brings
-_HOSTS = {DEFAULT_DOMAIN: "registry-1.docker.io"}
-
-
-class Denied(PyctrError):
-    """The registry wants other credentials, or none will do."""
 
 
 class Stopped(PyctrError):
     """Another transfer of the same pull failed first."""
-
-
-class Absent(NoSuchObject):
-    """The registry does not have a manifest or blob."""
-
-    def __init__(self, what: str, words: str) -> None:
-        super().__init__("image", what, "Check the name and the tag.")
-        self.message = f"reading {what}: the registry does not have it{words}"
-        self.args = (self.message,)
 
 
 class _AlreadyThere(Exception):
@@ -49,12 +33,8 @@ class Repository:
 
     def __init__(self, reference: Reference, access: Access) -> None:
         self.name = reference.repository
-        self._path = reference.path
         self._access = access
-        self._transport = Transport(reference.domain, access)
-        self._authorizer = _authorizer(self._transport, reference, access)
-        host = _HOSTS.get(reference.domain, reference.domain)
-        self._bases = [f"{scheme}://{host}" for scheme in _schemes(reference.domain, self._transport)]
+        self._session = Session(reference, access)
 
     def manifest(self, reference: str, accepted: tuple[str, ...] = manifest.ACCEPTED) -> tuple[bytes, str]:
         """A manifest by tag or digest (then verified): its bytes and the media type that was announced."""
@@ -161,49 +141,13 @@ class Repository:
 
     def _answer(self, path: str, headers: dict[str, str], what: str, method: str = "GET") -> "_Answer":
         """The successful answer to a request below the repository."""
-        url, answer = self._authorized(f"/v2/{urllib.parse.quote(self._path)}/{path}", headers, method)
+        answer, url = self._session.ask(method, self._session.below(path), headers)
         if answer.status in (200, 206):
-            return _Answer(answer, url, insecure=self._transport.insecure)
+            return _Answer(answer, url, insecure=self._session.transport.insecure)
         try:
-            raise _refusal(answer, url, what)
+            raise session.refusal(answer, url, f"reading {what}")
         finally:
             answer.close()
-
-    def _authorized(
-        self, path: str, headers: dict[str, str], method: str
-    ) -> tuple[str, urllib3.BaseHTTPResponse]:
-        for _ in range(3):  # anonymous, then with a token, then with a new one because the first has expired
-            used = self._authorizer.header
-            sent = {**headers, "Authorization": used} if used else headers
-            url, answer = self._from_any_base(path, sent, method)
-            if answer.status != 401:
-                break
-            challenges = answer.headers.getlist("WWW-Authenticate")
-            if not self._authorizer.renew(challenges, used, url):
-                break
-            answer.close()
-        return url, answer
-
-    def _from_any_base(
-        self, path: str, headers: dict[str, str], method: str
-    ) -> tuple[str, urllib3.BaseHTTPResponse]:
-        """The answer of the first scheme that the registry speaks; the others are then forgotten."""
-        problem: Unreachable | None = None
-        for base in self._bases:
-            last = base == self._bases[-1]
-            try:
-                answer = self._transport.get(base + path, headers, method)
-            except Unreachable as error:
-                problem = problem or error
-                if last or not isinstance(error, Misunderstood):
-                    raise problem from None
-                continue
-            if answer.status == 400 and base.startswith("http:") and not last:
-                answer.close()  # "client sent an HTTP request to an HTTPS server"
-                continue
-            self._bases = [base]
-            return base + path, answer
-        raise problem or Unreachable(f"{self.name}: the registry speaks neither http nor https")
 
 
 class _Answer:
@@ -226,20 +170,6 @@ class _Answer:
         return transport.chunks(self._response, self._url, insecure=self._insecure)
 
 
-def _schemes(domain: str, to: Transport) -> tuple[str, ...]:
-    """Schemes to try in turn. On loopback http is more likely; elsewhere https is always asked first."""
-    if not to.insecure:
-        return ("https",)
-    return ("http", "https") if transport.is_loopback(domain) else ("https", "http")
-
-
-def _authorizer(to: Transport, reference: Reference, access: Access) -> Authorizer:
-    found = access.credentials
-    if found is None:
-        found = credentials.find(reference.domain, reference.path, access.auth_file or None)
-    return Authorizer(to, reference.path, found)
-
-
 def _body(answer: _Answer, limit: int, what: str) -> bytes:
     data = b""
     for piece in answer:
@@ -259,25 +189,3 @@ def _resumes(answer: _Answer, offset: int, descriptor: Descriptor, what: str) ->
     if length.isdigit() and int(length) != left:
         raise Invalid(f"{what}: the registry sends {length} bytes, but the manifest announces {left}")
     return resumed or not offset
-
-
-def _refusal(answer: urllib3.BaseHTTPResponse, url: str, what: str) -> PyctrError:
-    words = _error_words(answer)
-    if answer.status == 404:
-        return Absent(what, words)
-    if answer.status in (401, 403):
-        hint = "Log in with --creds user:password or --authfile; or the repository does not exist."
-        return Denied(f"reading {what}: access is denied{words}", hint)
-    problem = transport.refused(answer, url)
-    message = f"reading {what}: {problem.message}{words}"
-    return Unreachable(message, problem.hint, transient=problem.transient, delay=problem.delay)
-
-
-def _error_words(answer: urllib3.BaseHTTPResponse) -> str:
-    """What the registry says about an error, cut and without control characters: it goes to a terminal."""
-    try:
-        document = json.loads(answer.read(1 << 16))
-        text = str(document["errors"][0]["message"])
-    except (ValueError, RecursionError, LookupError, TypeError, urllib3.exceptions.HTTPError):
-        return ""
-    return f" ({''.join([letter for letter in text[:200] if letter.isprintable()])})"

@@ -9,7 +9,7 @@ import ssl
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import urllib3
@@ -21,6 +21,7 @@ from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
 
 R = TypeVar("R")
+Body = Callable[[], bytes | Iterable[bytes]]  # what is sent, from its beginning
 
 urllib3.disable_warnings(
     urllib3.exceptions.InsecureRequestWarning
@@ -28,8 +29,10 @@ urllib3.disable_warnings(
 
 REDIRECTS = 5
 _REDIRECTING = (301, 302, 303, 307, 308)
+_REPEATING = (307, 308)  # the method and its body stay
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
 _SHORT = 1 << 16  # bytes of an unwanted body that are read to keep the connection
+_AGENT = {"User-Agent": f"pyctr/{__version__}"}
 _LONGEST_DELAY = 60.0  # seconds, also of a Retry-After
 _CERTIFICATE_FOLDERS = ("~/.config/containers/certs.d", "/etc/containers/certs.d", "/etc/docker/certs.d")
 
@@ -102,50 +105,59 @@ class Transport:
         self._access = access
         self.insecure = is_loopback(domain) if access.tls_verify is None else not access.tls_verify
         self._context = _tls_context(domain, access, insecure=self.insecure)
-        self._timeout = urllib3.Timeout(connect=access.connect, read=access.stall)
         self._pools: dict[str, urllib3.PoolManager] = {}
 
     def get(self, url: str, headers: dict[str, str], method: str = "GET") -> urllib3.BaseHTTPResponse:
         """The answer to GET (or HEAD), whatever its status, its body unread; to be released. Unreachable."""
-        return self._request(method, url, headers, None)
+        return self.send(method, url, headers)[0]
 
     def post(self, url: str, fields: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        """The answer to a POST of form fields. Raises Unreachable."""
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self._request("POST", url, headers, urllib.parse.urlencode(fields).encode())
+        """The answer to a POST of form fields, which no redirect leads elsewhere. Raises Unreachable."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded", **_AGENT}
+        body = urllib.parse.urlencode(fields).encode()
+        return self._once("POST", url, headers, lambda: body, 0)
 
-    def _request(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None
-    ) -> urllib3.BaseHTTPResponse:
-        headers = {"User-Agent": f"pyctr/{__version__}", "Accept-Encoding": "identity", **headers}
+    def send(
+        self, method: str, url: str, headers: dict[str, str], body: Body | None = None, patience: float = 0
+    ) -> tuple[urllib3.BaseHTTPResponse, str]:
+        """The answer to any request, behind redirects, and the URL that gave it. Raises Unreachable.
+
+        What changes something is sent again only where the registry says so without doubt (307, 308): then
+        `body` is called anew. `patience` is added to the seconds without a byte.
+        """
+        headers = {**_AGENT, "Accept-Encoding": "identity", **headers}
+        followed = _REDIRECTING if method in ("GET", "HEAD") else _REPEATING
         for _ in range(REDIRECTS + 1):
-            answer = self._once(method, url, headers, body)
+            answer = self._once(method, url, headers, body, patience)
             target = answer.headers.get("Location")
-            if method == "POST" or answer.status not in _REDIRECTING or not target:
-                return answer
+            if answer.status not in followed or not target:
+                return answer, url
             discard(answer)
             with failures(url, insecure=self.insecure):
-                url, headers = self._redirected(url, target, headers)
-        raise Unreachable(f"{_shown(url)}: more than {REDIRECTS} redirects")
+                following = self.following(url, target)
+                headers = headers if origin(url) == origin(following) else without_credentials(headers)
+            url = following
+        raise Unreachable(f"{shown(url)}: more than {REDIRECTS} redirects")
 
-    def _redirected(self, url: str, target: str, headers: dict[str, str]) -> tuple[str, dict[str, str]]:
+    def following(self, url: str, target: str) -> str:
+        """Where a Location header leads from `url`. Unreachable when that is no place to go."""
         following = urllib.parse.urljoin(url, target)
         scheme = urllib.parse.urlsplit(following).scheme
         if scheme not in ("http", "https"):
-            raise Unreachable(f"{_shown(url)} redirects to the unknown scheme {scheme!r}")
+            raise Unreachable(f"{shown(url)} redirects to the unknown scheme {scheme!r}")
         if scheme == "http" and url.startswith("https:") and not self.insecure:
-            raise Unreachable(f"{_shown(url)} redirects to {_shown(following)}, which is not encrypted")
-        if _origin(url) != _origin(following):
-            headers = {name: value for name, value in headers.items() if name != "Authorization"}
-        return following, headers
+            raise Unreachable(f"{shown(url)} redirects to {shown(following)}, which is not encrypted")
+        return following
 
     def _once(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | None
+        self, method: str, url: str, headers: dict[str, str], body: Body | None, patience: float
     ) -> urllib3.BaseHTTPResponse:
+        stall = self._access.stall
+        timeout = urllib3.Timeout(connect=stall if body else self._access.connect, read=stall + patience)
         with failures(url, insecure=self.insecure):
             return self._pool(url).request(
-                method, url, headers=headers, body=body, redirect=False, retries=False,
-                preload_content=False, decode_content=False, timeout=self._timeout,
+                method, url, headers=headers, body=body() if body else None, redirect=False, retries=False,
+                preload_content=False, decode_content=False, timeout=timeout,
             )  # fmt: skip
 
     def _pool(self, url: str) -> urllib3.PoolManager:
@@ -172,7 +184,7 @@ class failures:
             raise self._explained(error) from None
 
     def _explained(self, error: Exception) -> Unreachable:
-        where = _shown(self._url)
+        where = shown(self._url)
         if isinstance(error, SSLError):
             hint = None if self._insecure else _TLS_HINT
             return Misunderstood(f"{where}: no TLS connection: {_reason(error)}", hint)
@@ -212,17 +224,25 @@ def refused(answer: urllib3.BaseHTTPResponse, url: str) -> Unreachable:
     """The error for a status that nobody handles."""
     transient = answer.status in _TRANSIENT
     wait = answer.headers.get("Retry-After", "")
-    text = f"{_shown(url)}: status {answer.status} {answer.reason or ''}".rstrip()
+    text = f"{shown(url)}: status {answer.status} {answer.reason or ''}".rstrip()
     hint = "The registry limits how much may be pulled: wait, or log in." if answer.status == 429 else None
     return Unreachable(text, hint, transient=transient, delay=float(wait) if wait.isdecimal() else 0)
 
 
-def _shown(url: str) -> str:
-    """A URL without its query, which may carry signatures."""
-    return url.partition("?")[0]
+def shown(url: str) -> str:
+    """A URL without what is secret: a query may carry signatures, the part before the host a password."""
+    scheme, slashes, rest = url.partition("?")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
+def without_credentials(headers: dict[str, str]) -> dict[str, str]:
+    """What may be told to another host than the registry."""
+    return {name: value for name, value in headers.items() if name != "Authorization"}
+
+
+def origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port: who gets what is sent."""
     parts = urllib.parse.urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 

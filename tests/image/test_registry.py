@@ -11,7 +11,8 @@ import pytest
 
 from pyctr.image import manifest, reference, transport
 from pyctr.image.credentials import Credentials
-from pyctr.image.registry import Denied, Repository
+from pyctr.image.registry import Repository
+from pyctr.image.session import Denied
 from pyctr.image.tokens import parse_challenge
 from pyctr.image.transport import Access
 from pyctr.rootless.errors import PyctrError
