@@ -35,6 +35,8 @@ COMMANDS: "dict[str, tuple[str, str]]" = {
     "image prune": ("pyctr.cli.image_prune", "Remove images that nothing needs"),
     "import": ("pyctr.cli.import_", "Make an image from the tar archive of a root file system"),
     "load": ("pyctr.cli.load", "Load images from an archive"),
+    "login": ("pyctr.cli.login", "Log in to a registry"),
+    "logout": ("pyctr.cli.logout", "Forget the credentials for a registry"),
     "pull": ("pyctr.cli.pull", "Fetch images from a registry"),
     "rmi": ("pyctr.cli.rmi", "Remove images"),
     "tag": ("pyctr.cli.tag", "Give an image more names"),
@@ -54,6 +56,7 @@ HEADINGS: "dict[str, tuple[str, ...]]" = {
     ),
     "Images": (
         *("pull", "load", "import", "images", "rmi", "tag", "untag"),
+        *("login", "logout"),
         *("image inspect", "image exists", "image prune"),
     ),
     "System": ("info", "version", "unshare", "doctor", "completion"),
@@ -97,7 +100,7 @@ NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if "
 # Commands of podman that pyctr does not have yet: refused by name.
 UNSUPPORTED = frozenset(
     """artifact auto-update build commit compose cp diff events export farm generate healthcheck history
-    init kube login logout machine manifest mount network pause pod push quadlet rename save search
+    init kube machine manifest mount network pause pod push quadlet rename save search
     secret stats system top umount unmount unpause update volume""".split()
 )
 

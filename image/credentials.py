@@ -6,17 +6,14 @@ $XDG_CONFIG_HOME/containers/auth.json, ~/.docker/config.json; the entry with the
 
 import base64
 import binascii
-import json
 import os
-import subprocess
 from typing import Any
 
 from pyctr.rootless.errors import BrokenRecord, PyctrError
 from pyctr.rootless.values import Value
 from pyctr.storage import records
 
-HELPER_TIMEOUT = 30  # seconds
-_DOCKER_HUB = ("docker.io", "index.docker.io", "https://index.docker.io/v1", "registry-1.docker.io")
+DOCKER_HUB = ("docker.io", "index.docker.io", "https://index.docker.io/v1", "registry-1.docker.io")
 
 
 class Credentials(Value):
@@ -28,6 +25,10 @@ class Credentials(Value):
 
     def __repr__(self) -> str:
         return f"Credentials({self.user!r})"  # never the secret, which would end up in tracebacks
+
+
+class NoFile(PyctrError):
+    """A file of credentials that was named does not exist."""
 
 
 ANONYMOUS = Credentials()
@@ -47,12 +48,12 @@ def find(domain: str, path: str, auth_file: str | None = None) -> Credentials:
     A file that was named (`auth_file`, REGISTRY_AUTH_FILE) must be readable; the usual places may lack it.
     """
     named = auth_file or os.environ.get("REGISTRY_AUTH_FILE")
-    for file in [named] if named else _usual_files():
+    for file in [named] if named else usual_files():
         try:
             document = records.read_json(file)
         except FileNotFoundError:
             if named:
-                raise PyctrError(f"the credentials file {file} does not exist") from None
+                raise NoFile(f"the credentials file {file} does not exist") from None
             continue
         found = _in_document(document, file, domain, path)
         if found != ANONYMOUS:
@@ -60,7 +61,8 @@ def find(domain: str, path: str, auth_file: str | None = None) -> Credentials:
     return ANONYMOUS
 
 
-def _usual_files() -> list[str]:
+def usual_files() -> list[str]:
+    """Where credentials are looked for when no file is named; the first is podman's, the last docker's."""
     env = os.environ
     home = env.get("HOME") or "/"
     runtime = env.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
@@ -77,12 +79,16 @@ def _in_document(document: Any, file: str, domain: str, path: str) -> Credential
         if helper := helpers.get(name):
             return _from_helper(str(helper), name)
         for key, entry in auths.items():
-            if _key(key) == name and type(entry) is dict:
+            if key_of(key) == name and type(entry) is dict:
                 return _from_entry(entry, f"{file} ({key})")
     if type(store := document.get("credsStore")) is str and store:
-        server = "https://index.docker.io/v1/" if domain == "docker.io" else domain
-        return _from_helper(store, server)
+        return _from_helper(store, server_of(domain))
     return ANONYMOUS
+
+
+def server_of(domain: str) -> str:
+    """What docker calls a registry, in its file and to its helpers."""
+    return "https://index.docker.io/v1/" if domain == "docker.io" else domain
 
 
 def _object(document: dict[str, Any], name: str) -> dict[str, Any]:
@@ -94,11 +100,11 @@ def _names(domain: str, path: str) -> list[str]:
     """The repository and every name space above it, longest first."""
     parts = [domain, *path.split("/")]
     names = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
-    return [*names, *_DOCKER_HUB] if domain == "docker.io" else names
+    return [*names, *DOCKER_HUB] if domain == "docker.io" else names
 
 
-def _key(text: str) -> str:
-    """Keys were once URLs: https://host/v1/ stands for the host."""
+def key_of(text: str) -> str:
+    """What a key of `auths` stands for. Keys were once URLs: https://host/v1/ stands for the host."""
     bare = text.removeprefix("https://").removeprefix("http://").rstrip("/")
     return bare.removesuffix("/v1").removesuffix("/v2") if bare != text else text
 
@@ -117,30 +123,6 @@ def _from_entry(entry: dict[str, Any], where: str) -> Credentials:
 
 
 def _from_helper(helper: str, server: str) -> Credentials:
-    """Asks docker-credential-<helper>; one that knows nothing of the server is no error."""
-    program = f"docker-credential-{helper}"
-    if "/" in helper:
-        raise PyctrError(f"{helper!r} is not the name of a credential helper")
-    try:
-        done = subprocess.run(
-            [program, "get"], input=server.encode(), capture_output=True, timeout=HELPER_TIMEOUT
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise PyctrError(f"the credential helper {program} failed for {server}: {error}") from None
-    if done.returncode:
-        if b"not found" in done.stdout.lower():
-            return ANONYMOUS
-        text = done.stdout.decode(errors="replace").strip()
-        raise PyctrError(f"the credential helper {program} failed for {server}: {text}")
-    return _helper_answer(done.stdout, program)
+    from pyctr.image import credentialhelpers
 
-
-def _helper_answer(data: bytes, program: str) -> Credentials:
-    try:
-        answer = json.loads(data)
-        user, secret = answer["Username"], answer["Secret"]
-    except (ValueError, TypeError, KeyError):
-        raise PyctrError(
-            f"the credential helper {program} did not answer with a user and a secret"
-        ) from None
-    return Credentials(identity_token=secret) if user == "<token>" else Credentials(str(user), str(secret))
+    return credentialhelpers.get(helper, server)

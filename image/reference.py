@@ -115,7 +115,7 @@ def _split_domain(name: str) -> tuple[str, str]:
 def _check_name(text: str, domain: str, path: str) -> None:
     if not path:
         raise _invalid(text, "it has no name")
-    if domain and not _is_domain(domain):
+    if domain and not is_domain(domain):
         raise _invalid(text, f"{domain!r} is not a host name or address with an optional port")
     if path != path.lower():
         raise _invalid(text, "the name must be lower case")
@@ -129,12 +129,18 @@ def _check_name(text: str, domain: str, path: str) -> None:
         raise _invalid(text, "64 hexadecimal digits are an image id, not a name")
 
 
-def _is_domain(text: str) -> bool:
+def is_domain(text: str) -> bool:
+    """Whether `text` is a host name or an address, perhaps with a port."""
     if text.startswith("["):
         host, bracket, port = text[1:].partition("]")
         return bool(bracket) and _is_ipv6(host) and (not port or (port[0] == ":" and _is_port(port[1:])))
     host, colon, port = text.partition(":")
     return all([_is_domain_component(part) for part in host.split(".")]) and (not colon or _is_port(port))
+
+
+def is_path(text: str) -> bool:
+    """Whether `text` is the name of a repository or of a name space, without its registry."""
+    return all([_is_path_component(component) for component in text.split("/")])
 
 
 def _is_port(text: str) -> bool:

@@ -16,6 +16,10 @@ from pyctr.rootless.errors import PyctrError
 TOKEN_LIMIT = 1 << 20  # bytes of a token server's answer
 
 
+class NoToken(PyctrError):
+    """The token server refuses the credentials, or access to the repository."""
+
+
 class Authorizer:
     """The Authorization header for one repository, renewed when it is no longer taken. Thread-safe."""
 
@@ -23,7 +27,7 @@ class Authorizer:
         self, transport: Transport, path: str, credentials: Credentials, actions: str = "pull"
     ) -> None:
         self._transport = transport
-        self._scope = f"repository:{path}:{actions}"
+        self._scope = f"repository:{path}:{actions}" if actions else ""
         self._credentials = credentials
         self._lock = threading.Lock()
         self.header = ""
@@ -76,9 +80,9 @@ class Authorizer:
     def _token(self, answer: Any, realm: str) -> str:
         if answer.status in (400, 401, 403):
             discard(answer)
-            raise PyctrError(
-                f"{realm} gives no token for {self._scope}: status {answer.status}",
-                "The repository does not exist, or needs (other) credentials: --creds or --authfile.",
+            raise NoToken(
+                f"{realm} gives no token for {self._scope or 'this user'}: status {answer.status}",
+                "The repository does not exist, or needs (other) credentials: pyctr login, or --creds.",
             )
         if answer.status != 200:
             raise refused(answer, realm)

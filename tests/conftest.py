@@ -98,6 +98,14 @@ def registry() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture
+def locked_registry() -> Iterator[str]:
+    """host:port of an empty registry that speaks HTTP and wants me:secret."""
+    needs("docker-registry")
+    with registries.serve_with_password() as address:
+        yield address
+
+
 @pytest.fixture(scope="session")
 def podman() -> Iterator[Podman]:
     """`podman("load", ...)`: Debian's podman on a store of this session."""

@@ -44,6 +44,18 @@ def serve(extra: Mapping[str, Section] | None = None) -> Iterator[str]:
         remove_tree(folder)
 
 
+@contextlib.contextmanager
+def serve_with_password(extra: Mapping[str, Section] | None = None) -> Iterator[str]:
+    """Like `serve`, for a registry that wants the user me with the password secret."""
+    hashed = "$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"  # bcrypt of "secret"
+    with tempfile.NamedTemporaryFile("w", dir=scratch_folder()) as passwords:
+        passwords.write(f"me:{hashed}\n")
+        passwords.flush()
+        auth: Section = {"htpasswd": {"realm": "test", "path": passwords.name}}
+        with serve({**(extra or {}), "auth": auth}) as address:
+            yield address
+
+
 def _configuration(folder: str, extra: Mapping[str, Section]) -> dict[str, object]:
     sections: dict[str, Section] = {
         "log": {"accesslog": {"disabled": True}},
