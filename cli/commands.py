@@ -38,6 +38,7 @@ COMMANDS: "dict[str, tuple[str, str]]" = {
     "login": ("pyctr.cli.login", "Log in to a registry"),
     "logout": ("pyctr.cli.logout", "Forget the credentials for a registry"),
     "pull": ("pyctr.cli.pull", "Fetch images from a registry"),
+    "push": ("pyctr.cli.push", "Send an image to a registry"),
     "rmi": ("pyctr.cli.rmi", "Remove images"),
     "tag": ("pyctr.cli.tag", "Give an image more names"),
     "untag": ("pyctr.cli.untag", "Take names away from an image"),
@@ -56,7 +57,7 @@ HEADINGS: "dict[str, tuple[str, ...]]" = {
     ),
     "Images": (
         *("pull", "load", "import", "images", "rmi", "tag", "untag"),
-        *("login", "logout"),
+        *("push", "login", "logout"),
         *("image inspect", "image exists", "image prune"),
     ),
     "System": ("info", "version", "unshare", "doctor", "completion"),
@@ -92,7 +93,7 @@ VERBS: "dict[str, tuple[str, ...]]" = {
             "wait",
         ),
     ),
-    "image": ("import", "load", "pull", "tag", "untag"),
+    "image": ("import", "load", "pull", "push", "tag", "untag"),
 }
 
 NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if " " in name])
@@ -100,7 +101,7 @@ NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if "
 # Commands of podman that pyctr does not have yet: refused by name.
 UNSUPPORTED = frozenset(
     """artifact auto-update build commit compose cp diff events export farm generate healthcheck history
-    init kube machine manifest mount network pause pod push quadlet rename save search
+    init kube machine manifest mount network pause pod quadlet rename save search
     secret stats system top umount unmount unpause update volume""".split()
 )
 

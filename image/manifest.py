@@ -31,6 +31,7 @@ LAYERS = (
     *(f"{DOCKER_LAYER}{suffix}" for suffix in ("", ".gzip", ".zstd")),
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 )
+FOREIGN = (_OCI_FOREIGN, "application/vnd.docker.image.rootfs.foreign.diff.tar")  # beginnings of types
 SCHEMA1 = tuple(f"application/vnd.docker.distribution.manifest.v1+{kind}" for kind in ("json", "prettyjws"))
 
 MANIFEST_LIMIT = 4 << 20  # bytes, as registries and their clients have it

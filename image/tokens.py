@@ -53,14 +53,21 @@ class Authorizer:
     def _bearer(self, parameters: dict[str, str], url: str) -> str:
         realm = parameters.get("realm", "")
         self._check_realm(realm, url)
-        scope = parameters.get("scope") or self._scope
-        query = {"service": parameters.get("service", ""), "scope": scope}
+        scopes = self._scopes(parameters.get("scope", ""))
+        query = {"service": parameters.get("service", ""), "scope": " ".join(scopes)}
         if self._credentials.identity_token:
             return self._exchange(realm, query)
         headers = {"Authorization": _basic_header(self._credentials)} if self._credentials.user else {}
         separator = "&" if "?" in realm else "?"
-        where = f"{realm}{separator}{urllib.parse.urlencode({k: v for k, v in query.items() if v})}"
-        return self._token(self._transport.get(where, headers), realm)
+        given = {"service": query["service"], "scope": scopes}
+        where = urllib.parse.urlencode({name: value for name, value in given.items() if value}, doseq=True)
+        return self._token(self._transport.get(f"{realm}{separator}{where}", headers), realm)
+
+    def _scopes(self, asked: str) -> list[str]:
+        """What a token is wanted for: what the registry asks for, and all that is still to be done there."""
+        own = self._scope.rpartition(":")[0] + ":"
+        found = [self._scope if self._scope and each.startswith(own) else each for each in asked.split()]
+        return found or [self._scope] * bool(self._scope)
 
     def _exchange(self, realm: str, query: dict[str, str]) -> str:
         fields = {"grant_type": "refresh_token", "client_id": "pyctr", **query}

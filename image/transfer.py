@@ -72,7 +72,9 @@ def pull(store: paths.Store, reference: Reference, options: PullOptions, progres
         progress.line(f"Copying config {resolved.manifest.config.digest}")
         for digest, data in (*resolved.top, (resolved.digest, resolved.data)):
             blobs.put_blob(store, data, digest)
-        return keeping.keep(store, image, [str(reference)], progress, top_digest=resolved.top_digest)
+        return keeping.keep(
+            store, image.replace(pulled=True), [str(reference)], progress, top_digest=resolved.top_digest
+        )
 
 
 def is_newer(known: tuple[str, ...], reference: Reference, options: PullOptions) -> bool:

@@ -45,6 +45,7 @@ class Image(Value):
     variant: str = ""
     author: str = ""
     history: tuple[dict[str, object], ...] = ()
+    pulled: bool = False  # from a registry, which gets the same bytes back
 
     @property
     def config_digest(self) -> str:

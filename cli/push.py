@@ -1,0 +1,123 @@
+"""pyctr push"""
+
+from pyctr.cli.tables import Argument, Command, Option
+from pyctr.rootless.errors import PyctrError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyctr.cli.reader import Options
+    from pyctr.image.rendering import Wishes
+    from pyctr.image.transport import Access
+
+_ELSEWHERE = ("oci:", "oci-archive:", "docker-archive:", "dir:", "docker-daemon:", "containers-storage:")
+
+
+def push(options: "Options", arguments: "tuple[str, ...]") -> int:
+    from pyctr.cli import progress
+    from pyctr.image import lookup
+    from pyctr.image import push as images
+
+    name, to = arguments[0], arguments[1] if len(arguments) > 1 else ""
+    if to.startswith(_ELSEWHERE):
+        raise PyctrError(
+            f"push to {to.partition(':')[0]}: is not supported yet", "Push to a registry instead."
+        )
+    found = lookup.find(options.store, name)
+    digest = images.push(
+        options.store,
+        found.image,
+        images.destination(found, to),
+        wishes_of(options),
+        access_of(options),
+        progress.choose(quiet=options.quiet),
+    )
+    if options.digestfile:
+        with open(options.digestfile, "w") as file:
+            file.write(digest)
+    return 0
+
+
+def wishes_of(options: "Options") -> "Wishes":
+    """What the manifest and the layers shall be."""
+    from pyctr.image.rendering import Wishes
+
+    named = options.compression_format or ""
+    force = options.force_compression if "force_compression" in options.named else bool(named)
+    return Wishes(
+        format=options.format or "", compression=named, force=force, level=options.compression_level
+    )
+
+
+def access_of(options: "Options") -> "Access":
+    """How the registry is reached."""
+    from pyctr.cli import pulling
+    from pyctr.image import transfer
+
+    return transfer.access(pulling.pull_options(options))
+
+
+COMMAND = Command(
+    name="push",
+    summary="Send an image to a registry",
+    handler=push,
+    arguments=(Argument("IMAGE", 1, 1, complete="image"), Argument("DESTINATION", 0, 1)),
+    options=(
+        Option(("--authfile",), "File with credentials for registries", "text", "PATH", complete="file"),
+        Option(
+            ("--cert-dir",), "Folder with certificates for the registry", "text", "PATH", complete="file"
+        ),
+        Option(
+            ("--compression-format",),
+            "Compress all layers with gzip or zstd",
+            "text",
+            "FORMAT",
+            choices=("gzip", "zstd"),
+        ),
+        Option(("--compression-level",), "1 (fast) to 9 (small) for gzip, to 20 for zstd", "int", "LEVEL"),
+        Option(("--creds",), "Credentials for the registry", "text", "USER:PASSWORD"),
+        Option(
+            ("--digestfile",), "Write the digest of the manifest to a file", "text", "PATH", complete="file"
+        ),
+        Option(("--disable-content-trust",), "Does nothing; docker has it", hidden=True),
+        Option(
+            ("--force-compression",),
+            "Compress again what is compressed otherwise; implied by --compression-format",
+        ),
+        Option(
+            ("--format", "-f"),
+            "Manifest to write: oci or v2s2, instead of the image's own",
+            "text",
+            "FORMAT",
+            choices=("oci", "v2s2"),
+        ),
+        Option(("--quiet", "-q"), "No progress"),
+        Option(("--remove-signatures",), "Push no signatures; pyctr never does"),
+        Option(("--retry",), "How often a broken transfer is tried again", "int", "N", 3),
+        Option(
+            ("--retry-delay",),
+            "Wait before the first retry; doubled for each further one",
+            "text",
+            "DURATION",
+        ),
+        Option(("--tls-verify",), "Demand TLS and verify the registry's certificate", default=True),
+        Option(("--compress",), unsupported=True),
+        Option(("--encrypt-layer",), kind="list", unsupported=True),
+        Option(("--encryption-key",), kind="list", unsupported=True),
+        Option(("--sign-by",), kind="text", unsupported=True),
+        Option(("--sign-by-sigstore",), kind="text", unsupported=True),
+        Option(("--sign-by-sigstore-private-key",), kind="text", unsupported=True),
+        Option(("--sign-by-sq-fingerprint",), kind="text", unsupported=True),
+        Option(("--sign-passphrase-file",), kind="text", unsupported=True),
+    ),
+    description="""\
+Sends an image to where its name says, or to another name: `pyctr push alpine registry.example.com/alpine`.
+
+What was pulled is sent as it came, byte by byte, and so has the same digest there. Layers of other images
+that are not compressed get gzip. What the registry has already is not sent again; what another of its
+repositories has, as the names of local images tell, is shared by the registry itself.""",
+    examples=(
+        "pyctr push registry.example.com/team/app:1",
+        "pyctr push app docker://registry.example.com/team/app:1",
+        "pyctr push --compression-format zstd --digestfile app.digest app registry.example.com/app",
+    ),
+)

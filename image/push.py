@@ -1,0 +1,138 @@
+"""Pushing an image to a registry: its blobs, several at once, then its manifest.
+
+Nothing is written to the store. A crash leaves blobs in the registry that no manifest names, which it
+removes in its own time; the tag is moved last, by one request.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pyctr.image import manifest, parallel, rendering
+from pyctr.image.lookup import Found
+from pyctr.image.manifest import Descriptor
+from pyctr.image.progress import Progress
+from pyctr.image.reference import DEFAULT_DOMAIN, Reference, normalize, parse
+from pyctr.image.rendering import Content, Rendered, Source, Wishes
+from pyctr.image.transport import Access
+from pyctr.image.upload import Uploader
+from pyctr.rootless.errors import PyctrError
+from pyctr.storage import images, paths
+
+_SOURCES = 3  # repositories that are asked to share a blob
+
+
+def destination(found: Found, text: str) -> Reference:
+    """Where an image goes: a full name, that of the image itself when `text` is empty. Raises PyctrError."""
+    if not text:
+        if not found.name:
+            raise PyctrError(
+                f"{found.image.id[:12]} is the id of an image, which says nothing of a registry",
+                "Give the destination behind it: registry.example.com/name:tag",
+            )
+        return parse(found.name)
+    return normalize(text.removeprefix("docker://").removeprefix("//"), DEFAULT_DOMAIN)
+
+
+def push(
+    store: paths.Store,
+    image: images.Image,
+    to: Reference,
+    wishes: Wishes,
+    access: Access,
+    progress: Progress,
+) -> str:
+    """Pushes a local image to a full name; the digest of its manifest there. Raises PyctrError."""
+    rendering.check(wishes)
+    with _naming(to), images.making(store):
+        source = rendering.source_of(store, image)
+        uploader = Uploader(to, access)
+        progress.line("Getting image source signatures")
+        layers = _push_layers(store, source, uploader, _sources(store, to), wishes, progress)
+        data, media_type = rendering.document(source, layers, wishes)
+        _push_config(store, source.manifest.config, uploader, progress)
+        digest = manifest.digest_like(data, to.digest or image.manifest_digest)
+        if to.digest and to.digest != digest:
+            raise PyctrError(f"the manifest to be pushed has the digest {digest}", "Push to a tag instead.")
+        progress.pause()
+        progress.line("Writing manifest to image destination")
+        uploader.put_manifest(data, media_type, to.digest or to.tag)
+        return digest
+
+
+@contextmanager
+def _naming(to: Reference) -> Iterator[None]:
+    """Lets an error name the destination."""
+    try:
+        yield
+    except PyctrError as error:
+        error.message = f"pushing to docker://{to}: {error.message}"
+        error.args = (error.message,)
+        raise
+
+
+def _sources(store: paths.Store, to: Reference) -> dict[str, tuple[str, ...]]:
+    """By digest of a layer: the repositories of the same registry that may share it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for row in images.list_images(store):
+        named = [parse(name) for name in row.names]
+        repositories = {
+            each.path: None for each in named if each.domain == to.domain and each.path != to.path
+        }
+        for layer in row.image.layers if row.image and repositories else ():
+            found[layer.digest] = (*found.get(layer.digest, ()), *repositories)
+    return {digest: tuple(dict.fromkeys(paths))[:_SOURCES] for digest, paths in found.items()}
+
+
+def _push_layers(
+    store: paths.Store,
+    source: Source,
+    uploader: Uploader,
+    shared: dict[str, tuple[str, ...]],
+    wishes: Wishes,
+    progress: Progress,
+) -> list[Rendered]:
+    """Brings all layers up, several at once, each digest once."""
+    entries = source.manifest.layers
+    first = {entry.digest: at for at, entry in reversed(list(enumerate(entries)))}
+    for digest, at in first.items():
+        progress.blob_started(digest, entries[at].size)
+
+    def one(at: int, stop: threading.Event) -> Rendered:
+        rendered = rendering.layer(store, source, at, wishes)
+        sources = shared.get(rendered.content.descriptor.digest, ())
+        done = _send(uploader, rendered.content, entries[at], sources, stop, progress)
+        progress.blob_done(entries[at].digest, skipped=not done)
+        return rendered
+
+    order = list(first.values())
+    made = dict(zip(order, parallel.each(order, one), strict=True)) if order else {}
+    return [made[first[entry.digest]] for entry in entries]
+
+
+def _send(
+    uploader: Uploader,
+    content: Content,
+    entry: Descriptor,
+    sources: tuple[str, ...],
+    stop: threading.Event,
+    progress: Progress,
+) -> bool:
+    """Brings one blob up; False when the registry has it already. Progress is told in bytes of `entry`."""
+    if uploader.has_blob(content.descriptor):
+        return False
+    scale = entry.size / max(content.descriptor.size, 1)
+    uploader.send_blob(content, _scaled(progress, entry.digest, scale), stop, sources)
+    return True
+
+
+def _scaled(progress: Progress, digest: str, scale: float) -> Callable[[int], None]:
+    return lambda there: progress.blob_moved(digest, int(there * scale))
+
+
+def _push_config(store: paths.Store, config: Descriptor, uploader: Uploader, progress: Progress) -> None:
+    progress.pause()
+    progress.line(f"Copying config {config.digest}")
+    content = rendering.stored(store, config)
+    if not uploader.has_blob(content.descriptor):
+        uploader.send_blob(content, lambda there: None, threading.Event())

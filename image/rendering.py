@@ -1,0 +1,167 @@
+"""An image as it leaves the store: manifest and blobs, the very bytes unless something else is wanted.
+
+Layers are changed only where they must: those that are not compressed (of images that were made or loaded
+here; what was pulled stays as it was), or compressed otherwise than asked for. Changed ones lie in unnamed
+files on the disk of the store: a crash leaves nothing behind.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from pyctr.image import archive, conversion, manifest
+from pyctr.image.manifest import Descriptor, Invalid, Manifest
+from pyctr.rootless.values import Value
+from pyctr.storage import blobs, paths
+from pyctr.storage.compressing import check_level, compressed
+from pyctr.storage.compression import decompressed, kind_of
+from pyctr.storage.images import Image
+
+KINDS = ("gzip", "zstd")
+
+
+class Wishes(Value):
+    """What a rendition shall be: `format` oci, v2s2 or as it is, `compression` gzip or zstd.
+
+    With `force` all layers get that compression, else those that have none; without `compress` not these
+    either.
+    """
+
+    format: str = ""
+    compression: str = ""
+    force: bool = False
+    level: int | None = None
+    compress: bool = True
+
+
+class Source(Value):
+    """An image in the store: its record, its manifest, and the bytes of that."""
+
+    image: Image
+    manifest: Manifest
+    data: bytes
+
+
+class Content(Value):
+    """The bytes of a blob: `open()` gives a file of its own, at its start."""
+
+    descriptor: Descriptor
+    open: Callable[[], BinaryIO]
+
+
+class Rendered(Value):
+    """A layer as it leaves: its content, and how it is compressed."""
+
+    content: Content
+    kind: str
+
+
+def source_of(store: paths.Store, image: Image) -> Source:
+    """Reads the manifest of an image, verified. PyctrError when it is damaged."""
+    data = blobs.read_blob(store, image.manifest_digest)
+    found = manifest.parse(data, image.manifest_media_type, f"the manifest of {image.id[:12]}")
+    if not isinstance(found, Manifest):
+        raise Invalid(f"{image.manifest_digest} is not the manifest of an image")
+    return Source(image, found, data)
+
+
+def check(wishes: Wishes) -> None:
+    """Raises PyctrError when the wishes cannot be met by any image."""
+    check_level(wishes.compression or "gzip", wishes.level)
+    if wishes.format == "v2s2" and wishes.compression == "zstd":
+        conversion.media_type_for("v2s2", Manifest(manifest.DOCKER_MANIFEST, _NOTHING, ()), ("zstd",))
+
+
+_NOTHING = Descriptor("", "", 0)
+
+
+def stored(store: paths.Store, blob: Descriptor) -> Content:
+    """A blob of the store as it is. NoSuchObject when it is missing."""
+    size = blobs.blob_size(store, blob.digest)
+    return Content(blob.replace(size=size), lambda: blobs.open_blob(store, blob.digest))
+
+
+def layer(store: paths.Store, source: Source, at: int, wishes: Wishes) -> Rendered:
+    """The layer with the number `at` as it leaves, compressed now if need be. PyctrError."""
+    entry = source.manifest.layers[at]
+    content = stored(store, entry)
+    kind = _kind(content)
+    wanted = _wanted_kind(source.image, entry, kind, wishes)
+    if wanted == kind:
+        return Rendered(content, kind)
+    return Rendered(
+        _compressed(store, content, source.image.layers[at].diff_id, wanted, wishes.level), wanted
+    )
+
+
+def _kind(content: Content) -> str:
+    with content.open() as file:
+        return kind_of(file.read(6))
+
+
+def _wanted_kind(image: Image, entry: Descriptor, kind: str, wishes: Wishes) -> str:
+    if conversion.is_foreign(entry.media_type):
+        return kind
+    plain = kind not in KINDS
+    may_change = bool(wishes.compression) or not image.pulled
+    if wishes.force or (plain and wishes.compress and may_change):
+        return wishes.compression or "gzip"
+    return kind
+
+
+def _compressed(store: paths.Store, content: Content, diff_id: str, kind: str, level: int | None) -> Content:
+    """A layer compressed as `kind`, in an unnamed file. Invalid when it is not what its diff id says."""
+    found, made = hashlib.sha256(), hashlib.sha256()
+
+    def plain(file: BinaryIO) -> Iterator[bytes]:
+        for chunk in decompressed(file):
+            found.update(chunk)
+            yield chunk
+
+    def chunks(file: BinaryIO) -> Iterator[bytes]:
+        for chunk in compressed(plain(file), kind, level):
+            made.update(chunk)
+            yield chunk
+
+    with content.open() as file:
+        spooled = archive.spool(store, chunks(file), f"layer {diff_id}")
+    if f"sha256:{found.hexdigest()}" != diff_id:
+        spooled.close()
+        raise Invalid(
+            f"layer {content.descriptor.digest} is damaged on disk", "Remove the image and get it again."
+        )
+    size = os.fstat(spooled.fileno()).st_size
+    blob = content.descriptor.replace(digest=f"sha256:{made.hexdigest()}", size=size)
+    return Content(blob, lambda: _reopened(spooled))
+
+
+def _reopened(file: BinaryIO) -> BinaryIO:
+    """A file of its own on the same data: threads do not share an offset."""
+    return open(f"/proc/self/fd/{file.fileno()}", "rb")
+
+
+def document(source: Source, layers: list[Rendered], wishes: Wishes) -> tuple[bytes, str]:
+    """The manifest for these layers, and its media type: the bytes as they are if nothing has changed."""
+    media_type = _media_type(source, layers, wishes)
+    now = tuple([_typed(each, media_type, source.manifest) for each in layers])
+    if media_type == source.manifest.media_type and now == source.manifest.layers:
+        return source.data, media_type
+    return conversion.converted(source.data, media_type, now), media_type
+
+
+def _media_type(source: Source, layers: list[Rendered], wishes: Wishes) -> str:
+    """The type that fits: a layer that stays what it was needs no other in the same format."""
+    found = source.manifest
+    other = conversion.FORMATS.get(wishes.format, found.media_type) != found.media_type
+    known = {entry.digest for entry in found.layers}
+    kinds = [each.kind for each in layers if other or each.content.descriptor.digest not in known]
+    return conversion.media_type_for(wishes.format, found, kinds)
+
+
+def _typed(rendered: Rendered, media_type: str, found: Manifest) -> Descriptor:
+    """The descriptor with the type that it has in the new manifest; its own in one of the same format."""
+    blob = rendered.content.descriptor
+    if media_type == found.media_type and blob in found.layers:
+        return blob
+    return blob.replace(media_type=conversion.layer_type(blob.media_type, rendered.kind, media_type))

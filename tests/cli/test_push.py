@@ -1,0 +1,205 @@
+"""pyctr push to a real registry; podman and skopeo say what arrived."""
+
+import json
+import pathlib
+import subprocess
+from typing import Any
+
+import pytest
+
+from tests.commands import Cli
+from tests.conftest import needs
+from tests.images import PAGE
+from tests.peers import Podman
+
+INSECURE = "--tls-verify=false"
+
+
+def skopeo(*words: object) -> str:
+    needs("skopeo")
+    done = subprocess.run(["skopeo", *map(str, words)], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def raw(name: str) -> str:
+    """The manifest of a name in a registry, as it is."""
+    return skopeo("inspect", "--raw", INSECURE, f"docker://{name}")
+
+
+def digest_at(name: str) -> str:
+    return skopeo("inspect", INSECURE, "--format", "{{.Digest}}", f"docker://{name}").strip()
+
+
+def digest_of(cli: Cli, name: str) -> str:
+    return cli("image", "inspect", "--format", "{{.Digest}}", name).stdout.strip()
+
+
+@pytest.fixture
+def pushed(cli: Cli, busybox: str, registry: str) -> str:
+    """What pyctr has pushed: a name in the registry."""
+    cli("push", "-q", busybox, f"{registry}/app:1")
+    return f"{registry}/app:1"
+
+
+def test_podman_pulls_and_runs_what_was_pushed(pushed: str, podman: Podman) -> None:
+    podman("pull", "-q", INSECURE, pushed)
+    seen = podman("image", "inspect", "--format", "{{.Digest}}", pushed).stdout.strip()
+    assert seen == digest_at(pushed)
+    page = f"cat $(podman image mount {pushed})/www/index.html"
+    assert podman("unshare", "sh", "-c", page).stdout == PAGE
+    if pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists():  # crun refuses hybrid ones
+        options = ("--rm", "--network=none", "--cgroups=disabled")
+        assert podman("run", *options, pushed, "echo", "hello").stdout == "hello\n"
+    podman("rmi", "-f", pushed)
+
+
+def test_what_podman_pushed_is_pushed_again_bit_by_bit(
+    cli: Cli, podman: Podman, registry: str, busybox_archive: pathlib.Path
+) -> None:
+    podman("load", "-q", "-i", busybox_archive)
+    for kind in ("oci", "v2s2"):
+        name = f"{registry}/theirs:{kind}"
+        podman("push", "-q", INSECURE, "--format", kind, "localhost/busybox", name)
+        cli("pull", "-q", name)
+        cli("push", "-q", name, f"{registry}/ours:{kind}")
+        assert raw(f"{registry}/ours:{kind}") == raw(name)
+        assert digest_at(f"{registry}/ours:{kind}") == digest_at(name) == digest_of(cli, name)
+    podman("rmi", "-f", "localhost/busybox")
+
+
+def test_skopeo_copies_what_was_pushed(pushed: str, tmp_path: pathlib.Path) -> None:
+    skopeo("copy", "-q", "--src-tls-verify=false", f"docker://{pushed}", f"oci:{tmp_path}/layout:x")
+    assert json.loads((tmp_path / "layout/index.json").read_text())["manifests"]
+
+
+@pytest.mark.parametrize(
+    ("options", "media_type", "layer"),
+    [
+        ([], "docker.distribution.manifest.v2", "diff.tar.gzip"),
+        (["--format", "oci"], "oci.image.manifest.v1", "tar+gzip"),
+        (["-f", "v2s2"], "docker.distribution.manifest.v2", "diff.tar.gzip"),
+        (["--compression-format", "zstd"], "oci.image.manifest.v1", "tar+zstd"),
+        (["--compression-format=zstd", "--compression-level=9", "-foci"], "oci.image.manifest", "tar+zstd"),
+        (["--compression-level", "9"], "docker.distribution.manifest.v2", "diff.tar.gzip"),
+        (["--remove-signatures"], "docker.distribution.manifest.v2", "diff.tar.gzip"),
+    ],
+)
+def test_format_and_compression_are_chosen(
+    cli: Cli,
+    busybox: str,
+    registry: str,
+    podman: Podman,
+    options: list[str],
+    media_type: str,
+    layer: str,
+) -> None:
+    name = f"{registry}/app:1"
+    cli("push", "-q", *options, busybox, name)
+    document = json.loads(raw(name))
+    assert media_type in document["mediaType"]
+    assert document["layers"][0]["mediaType"].endswith(layer)
+    assert document["config"]["digest"].endswith(cli("images", "-q", "--no-trunc", busybox).stdout[-33:-1])
+    podman("pull", "-q", INSECURE, name)
+    podman("rmi", "-f", name)
+    cli("pull", "-q", name)
+
+
+def test_a_layer_of_another_compression_is_made_anew_or_not(cli: Cli, pushed: str, registry: str) -> None:
+    cli("rmi", "-f", "-a")
+    cli("pull", "-q", pushed)
+    cli("push", "-q", "--compression-format=zstd", pushed, f"{registry}/zstd")
+    cli("push", "-q", "--compression-format=zstd", "--force-compression=false", pushed, f"{registry}/same")
+    assert raw(f"{registry}/same") == raw(pushed)
+    assert "tar+zstd" in raw(f"{registry}/zstd")
+    cli("pull", "-q", f"{registry}/zstd")
+    cli("push", "-q", f"{registry}/zstd", f"{registry}/again")
+    assert raw(f"{registry}/again") == raw(f"{registry}/zstd")
+    done = cli("push", "-q", "-f", "v2s2", f"{registry}/zstd", f"{registry}/never", check=False)
+    assert done.returncode == 125 and "v2s2" in done.stderr
+    cli("push", "-q", "-f", "v2s2", "--compression-format=gzip", f"{registry}/zstd", f"{registry}/back")
+    assert "diff.tar.gzip" in raw(f"{registry}/back")
+
+
+def test_the_same_image_has_the_same_digest_every_time(cli: Cli, busybox: str, registry: str) -> None:
+    for name in ("one", "two"):
+        cli("push", "-q", busybox, f"{registry}/{name}")
+    assert raw(f"{registry}/one") == raw(f"{registry}/two")
+
+
+def test_the_digest_is_written_to_a_file(
+    cli: Cli, busybox: str, registry: str, tmp_path: pathlib.Path
+) -> None:
+    cli("push", "-q", "--digestfile", tmp_path / "digest", busybox, f"{registry}/app")
+    assert (tmp_path / "digest").read_text() == digest_at(f"{registry}/app")
+
+
+def test_without_a_destination_the_name_is_one(cli: Cli, busybox: str, registry: str) -> None:
+    cli("tag", busybox, f"{registry}/team/app:2")
+    done = cli("push", f"{registry}/team/app:2")
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0] == "Getting image source signatures"
+    assert lines[1].startswith("Copying blob sha256:")
+    assert lines[-1] == "Writing manifest to image destination"
+    assert digest_at(f"{registry}/team/app:2").startswith("sha256:")
+
+
+@pytest.mark.parametrize("prefix", ["", "docker://"])
+def test_an_id_goes_to_a_destination_only(cli: Cli, busybox: str, registry: str, prefix: str) -> None:
+    image_id = cli("images", "-q", busybox).stdout.strip()
+    done = cli("push", image_id, check=False)
+    assert done.returncode == 125 and "Give the destination" in done.stderr
+    cli("push", "-q", image_id, f"{prefix}{registry}/app:{image_id}")
+
+
+def test_quiet_says_nothing(cli: Cli, busybox: str, registry: str) -> None:
+    done = cli("push", "--quiet", busybox, f"{registry}/app")
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["absent", "127.0.0.1:1/x"], "absent: image not known"),
+        (["localhost/busybox", "127.0.0.1:1/x"], "pushing to docker://127.0.0.1:1/x:latest: "),
+        (["localhost/busybox", "127.0.0.1:1/X"], "must be lower case"),
+        (["--format", "v2s1", "localhost/busybox", "127.0.0.1:1/x"], "oci, v2s2"),
+        (["--compression-level", "20", "localhost/busybox", "127.0.0.1:1/x"], "--compression-level 20"),
+        (["--compression-format", "xz", "localhost/busybox", "127.0.0.1:1/x"], "gzip, zstd"),
+        (["-f", "v2s2", "--compression-format", "zstd", "localhost/busybox", "127.0.0.1:1/x"], "v2s2"),
+        (["--sign-by", "me", "localhost/busybox", "127.0.0.1:1/x"], "--sign-by is not supported"),
+        ([], "requires"),
+    ],
+)
+def test_what_cannot_be_is_told(cli: Cli, busybox: str, words: list[str], told: str) -> None:
+    done = cli("push", *words, check=False)
+    assert done.returncode == 125 and told in done.stderr
+
+
+def test_a_login_is_used_and_nothing_of_it_shown(cli: Cli, busybox: str, locked_registry: str) -> None:
+    name = f"{locked_registry}/app"
+    done = cli("push", busybox, name, check=False)
+    assert done.returncode == 125 and "denied" in done.stderr and "pyctr login" in done.stderr
+    wrong: dict[str, Any] = {"check": False}
+    done = cli("--log-level=debug", "push", "--creds", "me:wr0ng", busybox, name, **wrong)
+    assert done.returncode == 125 and "wr0ng" not in done.stderr and "bWU6" not in done.stderr
+    cli("push", "-q", "--creds", "me:secret", busybox, name)
+    cli("login", "-u", "me", "-p", "secret", locked_registry)
+    cli("push", "-q", busybox, f"{locked_registry}/other")
+
+
+def test_what_was_pulled_is_shared_between_repositories(cli: Cli, pushed: str, registry: str) -> None:
+    """A real registry gives a blob from one repository to the other."""
+    cli("rmi", "-f", "-a")
+    cli("pull", "-q", pushed)
+    cli("push", pushed, f"{registry}/other:1")
+    assert raw(f"{registry}/other:1") == raw(pushed)
+
+
+def test_a_store_stays_as_it_was(cli: Cli, busybox: str, registry: str) -> None:
+    def files() -> list[str]:
+        return sorted(str(path) for path in pathlib.Path(cli.store.root).rglob("*"))
+
+    before = files()
+    cli("push", "-q", "--compression-format=zstd", busybox, f"{registry}/app")
+    assert files() == before
