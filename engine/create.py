@@ -25,7 +25,7 @@ from pyctr.rootless.values import Value
 from pyctr.runtime import state as states
 from pyctr.runtime.spec import SETTINGS_VERSION, SPEC_VERSION, Rootfs, Settings, Spec
 from pyctr.runtime.state import State
-from pyctr.storage import layers, paths, records, volumes
+from pyctr.storage import drivers, layers, paths, records, volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,7 +132,12 @@ def root_file_system(store: paths.Store, request: Request, image: "Image | None"
         return Rootfs("path", path=request.rootfs, read_only=request.read_only)
     key, layer_names = layers.ensure_layers(store, image, maps)
     return Rootfs(
-        "image", key=key, layers=tuple(layer_names), read_only=request.read_only, volatile=request.ephemeral
+        "image",
+        driver=drivers.chosen(store),
+        key=key,
+        layers=tuple(layer_names),
+        read_only=request.read_only,
+        volatile=request.ephemeral,
     )
 
 

@@ -190,7 +190,7 @@ def graph_driver(store: "Store", image: "Image") -> "dict[str, Any]":
     from pyctr.rootless import userns
 
     try:
-        folder = store.layers(layers.layer_key(userns.default_maps()))
+        folder = store.layers(layers.layer_key(store, userns.default_maps()))
     except PyctrError:
         return {"Name": "overlay", "Data": {}}
     diffs = [f"{folder}/{layers.layer_name(layer.chain_id)}/{paths.LAYER_DIFF}" for layer in image.layers]

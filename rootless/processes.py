@@ -139,3 +139,11 @@ def self_command() -> list[str]:
         return [sys.executable]
     start = f"import sys; sys.path[:] = {sys.path!r}; from pyctr.cli.main import main; main()"
     return [sys.executable, "-I", "-S", "-c", start]
+
+
+def allow_many_files() -> None:
+    """As many open files as this process may have: a walk holds one for each level of a tree."""
+    import resource
+
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

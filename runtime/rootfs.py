@@ -13,7 +13,7 @@ from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.mounts import Root
 from pyctr.rootless.values import Value
 from pyctr.runtime.spec import Mount, Spec
-from pyctr.storage import overlay, paths
+from pyctr.storage import drivers, paths
 
 DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 _DEV_LINKS = (
@@ -67,9 +67,15 @@ class MountRoot(Step):
             mounts.set_options(tree, ())
             scene.root.attach(tree, os.open(target, os.O_PATH | os.O_CLOEXEC))
         else:
-            layers = scene.store.layers(rootfs.key)
-            overlay.mount(layers, rootfs.layers, scene.folder, target, volatile=rootfs.volatile)
+            drivers.by_name(rootfs.driver).mount(tree_of(scene.store, scene.spec), target)
         scene.root = Root(os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+
+
+def tree_of(store: paths.Store, spec: Spec) -> drivers.Tree:
+    """What the storage driver of a container made from an image has to mount."""
+    rootfs = spec.rootfs
+    layers = store.layers(rootfs.key)
+    return drivers.Tree(layers, rootfs.layers, store.container(spec.id), rootfs.volatile)
 
 
 class MountNew(Step):

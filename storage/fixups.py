@@ -11,8 +11,13 @@ from collections.abc import Iterable, Sequence
 
 from pyctr.rootless import syscalls
 from pyctr.rootless.errors import PyctrError
-from pyctr.storage.unpack import Pending, link_within, make_whiteout, shown
-from pyctr.storage.xattrs import OPAQUE, set_xattrs
+from pyctr.storage.unpack import Pending, link_within, shown
+from pyctr.storage.whiteouts import DEVICES
+from pyctr.storage.xattrs import set_xattrs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyctr.storage.whiteouts import Dialect
 
 _BELOW = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
 _IN_ROOT = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
@@ -22,24 +27,24 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _COPY = 1 << 30
 
 
-def mend(layer: int, below: Sequence[int], pending: Pending) -> None:
+def mend(layer: int, below: Sequence[int], pending: Pending, dialect: "Dialect" = DEVICES) -> None:
     """Does what is pending in the folder `layer`.
 
     `below` are the folders of the lower layers, the next one first.
     """
     copies: dict[bytes, bytes] = {}
     for name, target in pending.links:
-        _complete_link(layer, below, name, target, copies.setdefault(target, name))
+        _complete_link(layer, below, name, target, copies.setdefault(target, name), dialect)
     for path in pending.parents:
-        _take_after(layer, below, path)
+        _take_after(layer, below, path, dialect)
     if pending.opaque:
-        _hide_all(layer, below)
+        _hide_all(layer, below, dialect)
 
 
-def find(layers: Iterable[int], path: bytes) -> int | None:
-    """A handle (O_PATH) of what an overlay of these layers, topmost first, has at `path`.
+def find(layers: Iterable[int], path: bytes, dialect: "Dialect" = DEVICES) -> int | None:
+    """A handle (O_PATH) of what these layers together, topmost first, have at `path`.
 
-    None when it has nothing.
+    None when they have nothing.
     """
     for layer in layers:
         try:
@@ -47,43 +52,36 @@ def find(layers: Iterable[int], path: bytes) -> int | None:
         except OSError as error:
             if error.errno not in _ABSENT:
                 raise
-            if _hides(layer, path):
+            if path and _hides(layer, path, dialect):
                 return None
             continue
-        if not stat.S_ISCHR(os.fstat(found).st_mode):
+        if not dialect.is_mark(path.rpartition(b"/")[2], os.fstat(found)):
             return found
         os.close(found)
         return None
     return None
 
 
-def _hides(layer: int, path: bytes) -> bool:
+def _hides(layer: int, path: bytes, dialect: "Dialect") -> bool:
     """Whether this layer, which lacks `path`, hides what lower ones have there.
 
     By a whiteout, an opaque folder, a file.
     """
     parts = path.split(b"/")
-    for count in range(1, len(parts)):
+    for count, part in enumerate(parts):
         try:
-            fd = syscalls.openat2(layer, b"/".join(parts[:count]), _READ_FOLDER, 0, _BELOW)
+            fd = syscalls.openat2(layer, b"/".join(parts[:count]) or b".", _READ_FOLDER, 0, _BELOW)
         except OSError as error:
             return error.errno != errno.ENOENT
         try:
-            if _is_opaque(fd):
+            if (count and dialect.is_opaque(fd)) or dialect.hides(fd, part):
                 return True
         finally:
             os.close(fd)
     return False
 
 
-def _is_opaque(fd: int) -> bool:
-    try:
-        return os.getxattr(fd, OPAQUE) == b"y"
-    except OSError:
-        return False
-
-
-def _take_after(layer: int, below: Sequence[int], path: bytes) -> None:
+def _take_after(layer: int, below: Sequence[int], path: bytes, dialect: "Dialect") -> None:
     try:
         folder = syscalls.openat2(layer, path or b".", _READ_FOLDER, 0, _BELOW)
     except OSError as error:
@@ -91,7 +89,7 @@ def _take_after(layer: int, below: Sequence[int], path: bytes) -> None:
             return  # a later entry of the tar has replaced it
         raise
     try:
-        model = find(below, path)
+        model = find(below, path, dialect)
         if model is not None:
             _copy_folder_status(model, folder)
     finally:
@@ -120,14 +118,17 @@ def _copy_status(source: int, target: int, status: os.stat_result) -> None:
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _complete_link(layer: int, below: Sequence[int], name: bytes, target: bytes, copy: bytes) -> None:
+def _complete_link(
+    layer: int, below: Sequence[int], name: bytes, target: bytes, copy: bytes, dialect: "Dialect"
+) -> None:
     """Makes the link; `copy` is the name that got the first copy of its target, perhaps this one."""
     above, _, leaf = name.rpartition(b"/")
     folder = syscalls.openat2(layer, above or b".", _READ_FOLDER, 0, _IN_ROOT)
     try:
         status = os.fstat(folder)
         if not _exists(folder, leaf):  # else a later entry of the tar has made it
-            _link_or_copy(layer, below, folder, leaf, target, copy)
+            if not _link_again(layer, folder, leaf, (target, copy)):
+                _copy_from(find(below, target, dialect), folder, leaf)
             os.utime(folder, ns=(status.st_atime_ns, status.st_mtime_ns))
     except OSError as error:
         raise PyctrError(f"{shown(name)} cannot be linked to {shown(target)}: {error.strerror}") from None
@@ -143,16 +144,19 @@ def _exists(folder: int, leaf: bytes) -> bool:
     return True
 
 
-def _link_or_copy(
-    layer: int, below: Sequence[int], folder: int, leaf: bytes, target: bytes, copy: bytes
-) -> None:
-    for here in (target, copy):  # an earlier fix-up may have made either
+def _link_again(layer: int, folder: int, leaf: bytes, targets: Iterable[bytes]) -> bool:
+    """Links to the first of the targets that this layer has: an earlier fix-up may have made either."""
+    for target in targets:
         try:
-            link_within(layer, here, folder, leaf)
-            return
+            link_within(layer, target, folder, leaf)
+            return True
         except (FileNotFoundError, NotADirectoryError):
             pass
-    source = find(below, target)
+    return False
+
+
+def _copy_from(source: int | None, folder: int, leaf: bytes) -> None:
+    """Copies what the layers below have, and closes its handle."""
     if source is None:
         raise FileNotFoundError(errno.ENOENT, "no layer has the target")
     try:
@@ -181,8 +185,8 @@ def _copy(source: int, folder: int, leaf: bytes) -> None:
         os.close(copy)
 
 
-def _hide_all(layer: int, below: Sequence[int]) -> None:
+def _hide_all(layer: int, below: Sequence[int], dialect: "Dialect") -> None:
     """Whiteouts for every name that lower layers have in their root: the overlay ignores an opaque root."""
     for lower in below:
-        for name in os.listdir(lower):
-            make_whiteout(layer, os.fsencode(name))
+        for name in dialect.read(lower).entries:
+            dialect.hide(layer, name)

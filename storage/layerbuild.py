@@ -16,7 +16,7 @@ from pyctr.rootless import userns
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.idmap import IdMaps
 from pyctr.rootless.values import Value
-from pyctr.storage import blobs, layers, paths, records, trees, workers
+from pyctr.storage import blobs, drivers, layers, paths, records, trees, workers
 from pyctr.storage.images import Image, ImageLayer
 from pyctr.storage.unpack import DEFAULT_LIMITS, Limits
 from pyctr.storage.workers import Job
@@ -38,7 +38,7 @@ def build(
     limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Unpacks the missing layers of `image`, all or none. The caller holds `images.making`."""
-    folder = store.layers(layers.layer_key(maps))
+    folder = store.layers(layers.layer_key(store, maps))
     records.make_folder(folder)
     with ExitStack() as held:
         claims = _claim_missing(folder, image, held)
@@ -132,14 +132,15 @@ def _give_up(temporary: str, maps: IdMaps) -> None:
 def _jobs(store: paths.Store, folder: str, image: Image, claims: Sequence[_Claim]) -> Iterator[Job]:
     """All layers of the image from the lowest on; those that are complete only tell where they are."""
     claimed = {claim.name for claim in claims}
+    form = drivers.layer_format(store)
     for layer in image.layers:
         name = layers.layer_name(layer.chain_id)
         if name not in claimed:
-            yield Job(f"{folder}/{name}/{paths.LAYER_DIFF}", layer.digest, layer.diff_id)
+            yield Job(f"{folder}/{name}/{paths.LAYER_DIFF}", layer.digest, layer.diff_id, form)
             continue
         size = blobs.blob_size(store, layer.digest)
         diff = f"{folder}/{paths.TEMPORARY}{name}/{paths.LAYER_DIFF}"
-        yield Job(diff, layer.digest, layer.diff_id, store.blob(layer.digest), size)
+        yield Job(diff, layer.digest, layer.diff_id, form, store.blob(layer.digest), size)
 
 
 def _finish(folder: str, claims: Sequence[_Claim], results: list[tuple[int, int]]) -> None:

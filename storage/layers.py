@@ -10,7 +10,7 @@ import binascii
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.idmap import IdMaps
 from pyctr.rootless.values import Value
-from pyctr.storage import overlay, paths, records
+from pyctr.storage import drivers, paths, records
 from pyctr.storage.images import Image, ImageLayer
 
 TYPE_CHECKING = False
@@ -34,9 +34,9 @@ class Layer(Value):
     entries: int
 
 
-def layer_key(maps: IdMaps) -> str:
-    """The folder of the layers that containers with these maps can share."""
-    return f"{overlay.FORMAT}-{maps.key()}"
+def layer_key(store: paths.Store, maps: IdMaps) -> str:
+    """The folder of the layers that new containers with these maps can share."""
+    return f"{drivers.layer_format(store)}-{maps.key()}"
 
 
 def layer_name(chain_id: str) -> str:
@@ -54,7 +54,7 @@ def ensure_layers(
     "unpacking" or "unpacked" and the layer. PyctrError names the layer; a call that fails or is killed
     leaves no layer that looks complete.
     """
-    key = layer_key(maps)
+    key = layer_key(store, maps)
     folder = store.layers(key)
     names = tuple([layer_name(layer.chain_id) for layer in image.layers])
     missing = [

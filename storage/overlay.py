@@ -8,60 +8,47 @@ import os
 
 from pyctr.rootless import syscalls
 from pyctr.rootless.errors import PyctrError
-from pyctr.storage import paths
+from pyctr.storage import drivers, paths
+from pyctr.storage.drivers import Tree
 
-FORMAT = "overlay"
+FORMAT = UPPER = "overlay"
 _EMPTY = "empty"  # a lower folder for images without layers
 
 
-def mount(layers: str, lower: tuple[str, ...], folder: str, target: str, *, volatile: bool) -> None:
-    """Mounts the layers `lower` (lowest first) of the folder `layers`, with `folder`/upper and work, at
-    `target`.
+def check(options: tuple[str, ...]) -> None:
+    """Whether the kernel knows the overlay; whether a folder can carry one is seen by trying."""
+    if "mount_program" in [option.partition("=")[0] for option in options]:
+        raise PyctrError("the option mount_program goes with the storage driver fuse-overlayfs")
+
+
+def mount(tree: Tree, target: str) -> None:
+    """See `drivers.Driver`.
 
     The option string must fit one page for 127 layers, so mount(2) runs from inside the folder of the layers
-    with their short names. PyctrError names the layer that is missing.
+    with their short names.
     """
-    names = [f"{name}/{paths.LAYER_DIFF}" for name in reversed(lower)]
+    names = [f"{name}/{paths.LAYER_DIFF}" for name in reversed(tree.lower)]
     if not names:
-        os.makedirs(f"{layers}/{_EMPTY}", exist_ok=True)
+        os.makedirs(f"{tree.layers}/{_EMPTY}", exist_ok=True)
         names = [_EMPTY]
-    _make_upper(folder, f"{layers}/{names[0]}")
-    upper, work = f"{folder}/{paths.UPPER}", f"{folder}/{paths.WORK}"
+    drivers.make_folders(tree.folder, f"{tree.layers}/{names[0]}", (paths.UPPER, paths.WORK))
+    upper, work = f"{tree.folder}/{paths.UPPER}", f"{tree.folder}/{paths.WORK}"
     options = f"lowerdir={':'.join(names)},upperdir={_escape(upper)},workdir={_escape(work)},userxattr"
-    if volatile:
+    if tree.volatile:
         _forget_earlier_mount(work)
         options += ",volatile"
     if len(options) >= os.sysconf("SC_PAGE_SIZE"):
         raise PyctrError(
-            f"{len(names)} layers under {layers} need {len(options)} bytes of options, more than a page",
+            f"{len(names)} layers in {tree.layers} need {len(options)} bytes of options, more than a page",
             "Use a shorter --root, or an image of fewer layers (127 always fit).",
         )
-    os.chdir(layers)
+    os.chdir(tree.layers)
     try:
         syscalls.mount("overlay", target, "overlay", 0, options)
     except OSError as error:
-        raise _explain(error, layers, names) from None
+        raise _explain(error, tree.layers, names) from None
     finally:
         os.chdir("/")
-
-
-def _make_upper(folder: str, top: str) -> None:
-    """The upper folder of a container that was never started; its owner and mode are those of the
-    container's /.
-    """
-    upper = f"{folder}/{paths.UPPER}"
-    if os.path.isdir(upper):
-        return
-    status = os.stat(top)
-    draft = f"{folder}/.{paths.UPPER}"
-    for path in (f"{folder}/{paths.WORK}", draft):
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:  # a start was killed here
-            pass
-    os.chown(draft, status.st_uid, status.st_gid)
-    os.chmod(draft, status.st_mode & 0o7777)
-    os.rename(draft, upper)
 
 
 def _forget_earlier_mount(work: str) -> None:

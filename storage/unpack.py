@@ -2,8 +2,8 @@
 
 Runs as root of a user namespace with umask 0. No name in the tar can lead out: parents are opened with
 openat2(RESOLVE_IN_ROOT), in which `..` and links stop at the folder, and the last component is never
-followed. Rules: OCI image-spec, layer.md; the marks are those of the overlay with userxattr (0:0
-devices, user.overlay.opaque).
+followed. Rules: OCI image-spec, layer.md; how what is hidden is marked on disk says
+`pyctr.storage.whiteouts`.
 """
 
 import errno
@@ -19,11 +19,15 @@ from pyctr.rootless.values import Value
 from pyctr.storage import trees
 from pyctr.storage.compression import BrokenStream
 from pyctr.storage.tarstream import SECOND, Entry, TarReader
-from pyctr.storage.xattrs import OPAQUE, set_xattrs
+from pyctr.storage.whiteouts import DEVICES, OPAQUE_MARK
+from pyctr.storage.whiteouts import PREFIX as WHITEOUT
+from pyctr.storage.xattrs import set_xattrs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyctr.storage.whiteouts import Dialect
 
 V = TypeVar("V")
-WHITEOUT = b".wh."
-OPAQUE_MARK = b".wh..wh..opq"
 _META = b".wh..wh."  # aufs kept its own files under such names
 _IN_ROOT = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 _BELOW = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
@@ -62,8 +66,10 @@ class Pending(Value):
 class Unpacker:
     """Puts entries into the folder `root`, an open descriptor. `finish` comes last."""
 
-    def __init__(self, root: int, maps: IdMaps, limits: Limits) -> None:
+    def __init__(self, root: int, maps: IdMaps, limits: Limits, dialect: "Dialect" = DEVICES) -> None:
         self._root = root
+        self._dialect = dialect
+        self._hidden: dict[bytes, None] = {}  # names that a whiteout was made for
         self._base = os.readlink(f"/proc/self/fd/{root}".encode())
         self._maps = maps
         self._limits = limits
@@ -101,10 +107,24 @@ class Unpacker:
     def finish(self) -> Pending:
         """Sets the times of folders, which their files had changed; what waits for the layers below."""
         self._drop_cached()
+        for path in self._hidden:
+            self._settle(path)
         for path, when in self._times.items():
             self._set_time(path, when)
         implied = (b"",) * self._root_implied + tuple(self._implied)
         return Pending(implied, tuple(self._links.items()), self._opaque_root)
+
+    def _settle(self, path: bytes) -> None:
+        """An entry that came after the whiteout of its name has its say now."""
+        above, _, leaf = path.rpartition(b"/")
+        try:
+            folder = syscalls.openat2(self._root, above or b".", _READ_FOLDER, 0, _BELOW)
+        except OSError:
+            return  # a later entry has replaced it
+        try:
+            self._dialect.settle(folder, leaf)
+        finally:
+            os.close(folder)
 
     def _add(self, path: bytes, entry: Entry, reader: TarReader) -> None:
         if not path:
@@ -198,7 +218,7 @@ class Unpacker:
     def _folder_over_whiteout(self, parent: int, leaf: bytes) -> None:
         os.unlink(leaf, dir_fd=parent)
         os.mkdir(leaf, 0o755, dir_fd=parent)
-        mark_opaque(parent, leaf)
+        self._dialect.make_opaque(parent, leaf)
 
     # Entries. Each is made by a call that fails when the name exists, so that the usual case needs no
     # look before.
@@ -287,12 +307,14 @@ class Unpacker:
         """Hides a name of the layers below. It says nothing about what this layer itself has there."""
         if leaf == OPAQUE_MARK:
             self._opaque_root |= not self._real(folder)
-            mark_opaque(folder, b".")
+            self._dialect.make_opaque(folder, b".")
             return
         hidden = leaf[len(WHITEOUT) :]
         if hidden in (b"", b".", b".."):
             raise BrokenStream(f"{shown(leaf)} hides no name")
-        make_whiteout(folder, hidden)
+        self._dialect.hide(folder, hidden)
+        if self._dialect.late:
+            self._remember(self._hidden, (self._real(folder) + b"/" + hidden).lstrip(b"/"), None)
 
     # Owner, mode, attributes, times.
 
@@ -397,27 +419,6 @@ def link_within(root: int, target: bytes, folder: int, leaf: bytes) -> None:
         os.link(base, leaf, src_dir_fd=source, dst_dir_fd=folder, follow_symlinks=False)
     finally:
         os.close(source)
-
-
-def make_whiteout(folder: int, leaf: bytes) -> None:
-    """Hides a name of the layers below, unless it exists.
-
-    Then, being a folder, it hides what they have in it.
-    """
-    try:
-        os.mknod(leaf, stat.S_IFCHR, 0, dir_fd=folder)
-    except FileExistsError:
-        if stat.S_ISDIR(os.lstat(leaf, dir_fd=folder).st_mode):
-            mark_opaque(folder, leaf)
-
-
-def mark_opaque(folder: int, leaf: bytes) -> None:
-    """Lets the folder `leaf` hide what the layers below have in it."""
-    fd = os.open(leaf, _READ_FOLDER, dir_fd=folder)
-    try:
-        os.setxattr(fd, OPAQUE, b"y")
-    finally:
-        os.close(fd)
 
 
 def _clamped(when: int) -> int:

@@ -16,6 +16,7 @@ from pyctr.storage.blobs import parse_digest
 from pyctr.storage.compression import BrokenStream, decompressed
 from pyctr.storage.tarstream import Source, TarReader
 from pyctr.storage.unpack import Limits, Pending, Unpacker
+from pyctr.storage.whiteouts import dialect_of
 
 _WORKERS = 6  # at most: each may need 128 MiB for the window of a zstd layer
 _DAMAGED = "If the source is right, the copy on this disk is not: run 'pyctr image prune' and try again."
@@ -31,6 +32,7 @@ class Job(Value):
     diff: str
     digest: str
     diff_id: str
+    format: str  # of the layer: see `pyctr.storage.whiteouts`
     blob: str = ""
     size: int = 0  # bytes of the blob
 
@@ -59,7 +61,7 @@ def unpack_all(jobs: Sequence[Job], maps: IdMaps, limits: Limits) -> list[tuple[
 
 def _mend(job: Job, folder: int, below: Sequence[int], pending: Pending) -> None:
     try:
-        fixups.mend(folder, below, pending)
+        fixups.mend(folder, below, pending, dialect_of(job.format))
     except PyctrError as error:
         raise PyctrError(f"layer {job.digest}: {error.message}", error.hint) from None
 
@@ -164,7 +166,7 @@ def unpack(job: Job, maps: IdMaps, limits: Limits) -> Done:
     digest = hashlib.new(wanted.algorithm)
     with open(job.blob, "rb") as blob:
         source = Source(decompressed(blob), digest, limits.tar_size(job.size))
-        unpacker = Unpacker(root, maps, limits)
+        unpacker = Unpacker(root, maps, limits, dialect_of(job.format))
         reader = TarReader(source)
         for entry in reader:
             unpacker.add(entry, reader)

@@ -46,7 +46,7 @@ EXEC = [*INSIDE, *"cli.exec engine.environment engine.executing engine.request r
 START = """cli.start cli.staying engine.names engine.removal engine.starting engine.words
     net.drivers net.link net.names net.pasta net.ports net.route net.slirp4netns net.uplink
     rootless.cgroups runtime.birth runtime.launch runtime.monitor runtime.nethelper runtime.rootfs
-    storage.overlay
+    storage.drivers storage.overlay
     storage.trees""".split()
 RUN = """cli.container_namespaces cli.container_network cli.container_options cli.container_request
     cli.making cli.pulling cli.run engine.config engine.create engine.environment

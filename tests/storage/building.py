@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pyctr.rootless import userns
 from pyctr.rootless.idmap import IdMaps
 from pyctr.storage import blobs, images, layers, overlay, paths
+from pyctr.storage.drivers import Tree
 
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -68,7 +69,7 @@ def put_image(
 def layer_folder(store: paths.Store, image: images.Image, maps: IdMaps, number: int = -1) -> str:
     """Where a layer of the image is unpacked."""
     name = layers.layer_name(image.layers[number].chain_id)
-    return f"{store.layers(layers.layer_key(maps))}/{name}/{paths.LAYER_DIFF}"
+    return f"{store.layers(layers.layer_key(store, maps))}/{name}/{paths.LAYER_DIFF}"
 
 
 def unpack(store: paths.Store, maps: IdMaps, *tars: bytes) -> dict[str, Seen]:
@@ -88,7 +89,7 @@ def merged(store: paths.Store, image: images.Image, maps: IdMaps, folder: str) -
 
 
 def _look_merged(folder: str, names: tuple[str, ...], scratch: str) -> dict[str, tuple[object, ...]]:
-    overlay.mount(folder, names, scratch, f"{scratch}/root", volatile=True)
+    overlay.mount(Tree(folder, names, scratch, volatile=True), f"{scratch}/root")
     return walk(f"{scratch}/root")
 
 

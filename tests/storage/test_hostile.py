@@ -41,7 +41,7 @@ def untouched(outside: pathlib.Path, maps: IdMaps) -> Iterator[None]:
 
 def is_clean(store: Store, maps: IdMaps) -> bool:
     """Whether a failed unpack has left nothing."""
-    return os.listdir(store.layers(layers.layer_key(maps))) == []
+    return os.listdir(store.layers(layers.layer_key(store, maps))) == []
 
 
 def climb(outside: pathlib.Path) -> str:

@@ -114,10 +114,10 @@ def test_removal_takes_names_blobs_and_layers_that_only_it_needed(own_store: Sto
     assert sweep.remove_image(own_store, gone.id)[0] == (B,)
     assert [row.id for row in images.list_images(own_store)] == [kept.id]
     assert not blobs.has_blob(own_store, gone.layers[1].digest)
-    assert len(os.listdir(own_store.layers(layers.layer_key(maps)))) == 2
+    assert len(os.listdir(own_store.layers(layers.layer_key(own_store, maps)))) == 2
     layers.ensure_layers(own_store, kept, maps)
     assert sweep.remove_image(own_store, kept.id)[0] == (A,)
-    assert os.listdir(own_store.layers(layers.layer_key(maps))) == []
+    assert os.listdir(own_store.layers(layers.layer_key(own_store, maps))) == []
     assert os.listdir(f"{own_store.blobs()}/sha256") == []
     with pytest.raises(NoSuchObject):
         sweep.remove_image(own_store, kept.id)
@@ -136,7 +136,7 @@ def test_layers_of_a_container_outlive_its_image(own_store: Store, maps: IdMaps)
     image = put_image(own_store, tar("x"), name=A)
     container(own_store, image, maps)
     sweep.remove_image(own_store, image.id, ignore_users=True)
-    assert len(os.listdir(own_store.layers(layers.layer_key(maps)))) == 1
+    assert len(os.listdir(own_store.layers(layers.layer_key(own_store, maps)))) == 1
     assert not blobs.has_blob(own_store, image.layers[0].digest)
     shutil.rmtree(own_store.container("c1"))
     assert sweep.sweep(own_store).layers == 1
@@ -147,7 +147,7 @@ def test_a_broken_container_keeps_everything(own_store: Store, maps: IdMaps) -> 
     container(own_store, image, maps)
     records.write_text(f"{own_store.container('c1')}/{paths.SPEC}", '{"version": 1}', durable=False)
     sweep.remove_image(own_store, image.id)
-    assert len(os.listdir(own_store.layers(layers.layer_key(maps)))) == 1
+    assert len(os.listdir(own_store.layers(layers.layer_key(own_store, maps)))) == 1
     assert paths.SPEC in sweep.sweep(own_store).kept
 
 

@@ -179,7 +179,7 @@ def test_processes_that_unpack_the_same_layers_at_once_all_succeed(own_store: St
         assert child.returncode == 0, err
         assert len(out.split()) == len(image.layers)
     names = [layers.layer_name(layer.chain_id) for layer in pulled[0].layers]
-    assert sorted(os.listdir(own_store.layers(layers.layer_key(maps)))) == sorted(names)
+    assert sorted(os.listdir(own_store.layers(layers.layer_key(own_store, maps)))) == sorted(names)
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_kill_in_the_middle_leaves_nothing_complete(
     child = half_way(own_store, image, data, write)
     os.kill(child.pid, signal.SIGKILL)
     child.communicate()
-    folder = own_store.layers(layers.layer_key(maps))
+    folder = own_store.layers(layers.layer_key(own_store, maps))
     assert [name[:4] for name in os.listdir(folder)] == [paths.TEMPORARY]
     whole_again(own_store, image, data)
     layers.ensure_layers(own_store, image, maps)
@@ -237,10 +237,12 @@ def test_what_a_killed_pull_left_is_swept_by_a_pull_of_another_image(
     child.kill()
     child.communicate()
     left = f"{paths.TEMPORARY}{layers.layer_name(image.layers[0].chain_id)}"
-    records.lock(f"{own_store.layers(layers.layer_key(maps))}/{left}").release()  # its workers have died too
+    records.lock(
+        f"{own_store.layers(layers.layer_key(own_store, maps))}/{left}"
+    ).release()  # its workers have died too
     other = put_image(own_store, Layer().file("other").tar())
     layers.ensure_layers(own_store, other, maps)
-    assert len(os.listdir(own_store.layers(layers.layer_key(maps)))) == 1
+    assert len(os.listdir(own_store.layers(layers.layer_key(own_store, maps)))) == 1
 
 
 def test_who_waits_for_a_killed_process_takes_over(
@@ -304,7 +306,7 @@ def small_disk(folder: str, size: int, tar: bytes) -> str:
     try:
         layers.ensure_layers(store, image, userns.default_maps())
     except PyctrError as error:
-        left = os.listdir(store.layers(layers.layer_key(userns.default_maps())))
+        left = os.listdir(store.layers(layers.layer_key(store, userns.default_maps())))
         return f"{error.message} {left}"
     return "no error"
 
@@ -324,7 +326,7 @@ def test_garbage_that_cannot_be_removed_holds_nothing_up(own_store: Store, maps:
 
 def _unpack_beside_busy_garbage(root: str, image_id: str) -> int:
     store, maps = Store(root=root, runroot=root), userns.default_maps()
-    busy = f"{store.layers(layers.layer_key(maps))}/{paths.TEMPORARY}left/busy"
+    busy = f"{store.layers(layers.layer_key(store, maps))}/{paths.TEMPORARY}left/busy"
     os.makedirs(busy)
     syscalls.mount("none", busy, "tmpfs", 0, "")
     return len(layers.ensure_layers(store, images.read_image(store, image_id), maps)[1])
