@@ -48,13 +48,17 @@ def push(
         source = rendering.source_of(store, image)
         uploader = Uploader(to, access)
         progress.line("Getting image source signatures")
+        config = rendering.stored(store, source.manifest.config)
+        has_config = uploader.has_blob(config.descriptor)  # and whoever cannot be reached is told at once
         layers = _push_layers(store, source, uploader, _sources(store, to), wishes, progress)
         data, media_type = rendering.document(source, layers, wishes)
-        _push_config(store, source.manifest.config, uploader, progress)
+        progress.pause()
+        progress.line(f"Copying config {config.descriptor.digest}")
+        if not has_config:
+            uploader.send_blob(config, lambda there: None, threading.Event())
         digest = manifest.digest_like(data, to.digest or image.manifest_digest)
         if to.digest and to.digest != digest:
             raise PyctrError(f"the manifest to be pushed has the digest {digest}", "Push to a tag instead.")
-        progress.pause()
         progress.line("Writing manifest to image destination")
         uploader.put_manifest(data, media_type, to.digest or to.tag)
         return digest
@@ -99,10 +103,15 @@ def _push_layers(
         progress.blob_started(digest, entries[at].size)
 
     def one(at: int, stop: threading.Event) -> Rendered:
+        digest = entries[at].digest
+        known = rendering.remembered(store, source, at, wishes)
+        if known and uploader.has_blob(known.content.descriptor):
+            progress.blob_done(digest, skipped=True)
+            return known
         rendered = rendering.layer(store, source, at, wishes)
         sources = shared.get(rendered.content.descriptor.digest, ())
-        done = _send(uploader, rendered.content, entries[at], sources, stop, progress)
-        progress.blob_done(entries[at].digest, skipped=not done)
+        sent = _send(uploader, rendered.content, entries[at], sources, stop, progress)
+        progress.blob_done(digest, skipped=not sent)
         return rendered
 
     order = list(first.values())
@@ -128,11 +137,3 @@ def _send(
 
 def _scaled(progress: Progress, digest: str, scale: float) -> Callable[[int], None]:
     return lambda there: progress.blob_moved(digest, int(there * scale))
-
-
-def _push_config(store: paths.Store, config: Descriptor, uploader: Uploader, progress: Progress) -> None:
-    progress.pause()
-    progress.line(f"Copying config {config.digest}")
-    content = rendering.stored(store, config)
-    if not uploader.has_blob(content.descriptor):
-        uploader.send_blob(content, lambda there: None, threading.Event())

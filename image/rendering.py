@@ -13,7 +13,7 @@ from typing import BinaryIO
 from pyctr.image import archive, conversion, manifest
 from pyctr.image.manifest import Descriptor, Invalid, Manifest
 from pyctr.rootless.values import Value
-from pyctr.storage import blobs, paths
+from pyctr.storage import blobs, paths, variants
 from pyctr.storage.compressing import check_level, compressed
 from pyctr.storage.compression import decompressed, kind_of
 from pyctr.storage.images import Image
@@ -90,9 +90,30 @@ def layer(store: paths.Store, source: Source, at: int, wishes: Wishes) -> Render
     wanted = _wanted_kind(source.image, entry, kind, wishes)
     if wanted == kind:
         return Rendered(content, kind)
-    return Rendered(
-        _compressed(store, content, source.image.layers[at].diff_id, wanted, wishes.level), wanted
-    )
+    made = _compressed(store, content, source.image.layers[at].diff_id, wanted, wishes.level)
+    blob = made.descriptor
+    variants.remember(store, entry.digest, _how(wanted, wishes), blob.digest, blob.size)
+    return Rendered(made, wanted)
+
+
+def remembered(store: paths.Store, source: Source, at: int, wishes: Wishes) -> Rendered | None:
+    """The layer as it left before, if it was changed then: for somebody who may have it. It has no bytes."""
+    entry = source.manifest.layers[at]
+    kind = _kind(stored(store, entry))
+    wanted = _wanted_kind(source.image, entry, kind, wishes)
+    known = variants.find(store, entry.digest, _how(wanted, wishes)) if wanted != kind else None
+    if not known:
+        return None
+    blob = entry.replace(digest=known.digest, size=known.size)
+    return Rendered(Content(blob, _no_bytes), wanted)
+
+
+def _how(kind: str, wishes: Wishes) -> str:
+    return kind if wishes.level is None else f"{kind}-{wishes.level}"
+
+
+def _no_bytes() -> BinaryIO:
+    raise AssertionError("a remembered layer has no bytes")
 
 
 def _kind(content: Content) -> str:

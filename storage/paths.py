@@ -112,6 +112,10 @@ class Store(Value):
         """Derived files (compiled filters, parsed configuration): rebuilt when missing or older."""
         return f"{self.root}/cache"
 
+    def variants(self) -> str:
+        """Which blob a layer became when it was compressed anew."""
+        return f"{self.root}/cache/variants"
+
     def container_run(self, container_id: str) -> str:
         """Sockets and exec sessions of a running container."""
         return f"{self.runroot}/{check_component(container_id, 'container')}"

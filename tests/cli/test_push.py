@@ -197,9 +197,26 @@ def test_what_was_pulled_is_shared_between_repositories(cli: Cli, pushed: str, r
 
 
 def test_a_store_stays_as_it_was(cli: Cli, busybox: str, registry: str) -> None:
+    """But for what may be deleted at any time."""
+
     def files() -> list[str]:
-        return sorted(str(path) for path in pathlib.Path(cli.store.root).rglob("*"))
+        found = [str(path) for path in pathlib.Path(cli.store.root).rglob("*")]
+        return sorted(path for path in found if not path.startswith(cli.store.cache()))
 
     before = files()
     cli("push", "-q", "--compression-format=zstd", busybox, f"{registry}/app")
     assert files() == before
+
+
+def test_what_was_compressed_before_is_not_compressed_again(cli: Cli, busybox: str, registry: str) -> None:
+    """The registry has it, so the layer is not even read."""
+    cli("push", "-q", busybox, f"{registry}/app:1")
+    image = json.loads(cli("image", "inspect", busybox).stdout)[0]
+    layer = pathlib.Path(cli.store.blob(image["RootFS"]["Layers"][0]))
+    with layer.open("r+b") as file:
+        file.seek(100_000)
+        file.write(b"damaged")
+    cli("push", "-q", busybox, f"{registry}/app:2")
+    assert raw(f"{registry}/app:2") == raw(f"{registry}/app:1")
+    done = cli("push", "-q", busybox, f"{registry}/other", check=False)
+    assert done.returncode == 125 and "is damaged on disk" in done.stderr
