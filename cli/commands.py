@@ -15,7 +15,7 @@ COMMANDS: "dict[str, tuple[str, str]]" = {
     "attach": ("pyctr.cli.attach", "Attach to a running container"),
     "create": ("pyctr.cli.create", "Create a container without starting it"),
     "exec": ("pyctr.cli.exec", "Run a command in a running container"),
-    "inspect": ("pyctr.cli.inspect", "Show everything that is known of containers or images"),
+    "inspect": ("pyctr.cli.inspect", "Show everything that is known of containers, images or volumes"),
     "kill": ("pyctr.cli.kill", "Send a signal to containers"),
     "logs": ("pyctr.cli.logs", "Show the output of a container"),
     "ps": ("pyctr.cli.ps", "List containers"),
@@ -42,6 +42,17 @@ COMMANDS: "dict[str, tuple[str, str]]" = {
     "rmi": ("pyctr.cli.rmi", "Remove images"),
     "tag": ("pyctr.cli.tag", "Give an image more names"),
     "untag": ("pyctr.cli.untag", "Take names away from an image"),
+    "volume create": ("pyctr.cli.volume:CREATE", "Make a volume"),
+    "volume exists": ("pyctr.cli.volume:EXISTS", "Tell by the exit code whether a volume exists"),
+    "volume export": ("pyctr.cli.volume:EXPORT", "Write what is in a volume as a tar archive"),
+    "volume import": ("pyctr.cli.volume:IMPORT", "Unpack a tar archive into a volume"),
+    "volume inspect": ("pyctr.cli.volume:INSPECT", "Show everything that is known of volumes"),
+    "volume ls": ("pyctr.cli.volume:LIST", "List volumes"),
+    "volume mount": ("pyctr.cli.volume:MOUNT", "Show where the data of volumes is"),
+    "volume prune": ("pyctr.cli.volume:PRUNE", "Remove volumes that no container uses"),
+    "volume reload": ("pyctr.cli.volume:RELOAD", "Look for new volumes of plugins"),
+    "volume rm": ("pyctr.cli.volume:RM", "Remove volumes with their data"),
+    "volume unmount": ("pyctr.cli.volume:UNMOUNT", "The end of volume mount"),
     "completion": ("pyctr.cli.completion", "Print the script that completes commands in a shell"),
     "doctor": ("pyctr.cli.doctor", "Try what containers need and say how to repair what fails"),
     "info": ("pyctr.cli.info", "Show facts about this machine and the store"),
@@ -60,6 +71,10 @@ HEADINGS: "dict[str, tuple[str, ...]]" = {
         *("push", "login", "logout"),
         *("image inspect", "image exists", "image prune"),
     ),
+    "Volumes": (
+        *("volume create", "volume ls", "volume inspect", "volume rm", "volume prune", "volume exists"),
+        *("volume export", "volume import", "volume mount", "volume unmount", "volume reload"),
+    ),
     "System": ("info", "version", "unshare", "doctor", "completion"),
 }
 
@@ -72,6 +87,9 @@ ALIASES: "dict[str, tuple[str, ...]]" = {
     "image ls": ("images",),
     "image rm": ("rmi",),
     "system info": ("info",),
+    "volume list": ("volume ls",),
+    "volume remove": ("volume rm",),
+    "volume umount": ("volume unmount",),
 }
 
 # `pyctr container stop` is `pyctr stop`.
@@ -102,7 +120,7 @@ NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if "
 UNSUPPORTED = frozenset(
     """artifact auto-update build commit compose cp diff events export farm generate healthcheck history
     init kube machine manifest mount network pause pod quadlet rename save search
-    secret stats system top umount unmount unpause update volume""".split()
+    secret stats system top umount unmount unpause update""".split()
 )
 
 

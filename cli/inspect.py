@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from pyctr.cli.reader import Options
 
-TYPES = ("all", "container", "image")
-NOT_YET = ("artifact", "network", "pod", "volume")
+TYPES = ("all", "container", "image", "volume")
+NOT_YET = ("artifact", "network", "pod")
 
 
 def inspect(options: "Options", arguments: "tuple[str, ...]") -> int:
@@ -49,6 +49,8 @@ def latest(options: "Options") -> str:
 
 def value_of(options: "Options", name: str) -> "dict[str, Any]":
     """What is shown of a container, or else of an image. NoSuchObject in podman's words."""
+    if options.type == "volume":
+        return volume(options, name)
     if options.type != "image":
         try:
             return container(options, name)
@@ -62,8 +64,30 @@ def value_of(options: "Options", name: str) -> "dict[str, Any]":
     except NoSuchObject as error:
         if options.type == "image":
             raise
+        found = volume_or_none(options, name)
+        if found is not None:
+            return found
         raise PyctrError(f'inspecting object: no such object: "{name}"', error.hint) from error
     return shown
+
+
+def volume_or_none(options: "Options", name: str) -> "dict[str, Any] | None":
+    """What is shown of a volume; None when there is no such volume."""
+    from pyctr.engine.volumes import NoSuchVolume
+
+    try:
+        return volume(options, name)
+    except NoSuchVolume:
+        return None
+
+
+def volume(options: "Options", name: str) -> "dict[str, Any]":
+    from pyctr.engine import volumes
+    from pyctr.storage.volumes import read
+
+    store, found = options.store, volumes.find(options.store, name)
+    listed = volumes.Listed(found, read(store, found))
+    return volumes.describe(store, listed, volumes.mount_counts(store))
 
 
 def container(options: "Options", name: str) -> "dict[str, Any]":
@@ -74,8 +98,8 @@ def container(options: "Options", name: str) -> "dict[str, Any]":
 
 COMMAND = Command(
     name="inspect",
-    summary="Show everything that is known of containers or images",
-    description="A container goes before an image of the same name.",
+    summary="Show everything that is known of containers, images or volumes",
+    description="A container goes before an image of the same name, an image before a volume.",
     handler=inspect,
     arguments=(Argument("NAME", 0, -1, complete="container"),),
     options=(

@@ -2,13 +2,15 @@
 
 The order of writing, and what a SIGKILL or power cut after each step leaves:
 1. containers/tmp.<id>/ under its lock        garbage that the next sweep removes
-2. the name, the volumes                      a claim without a container, which the next claimant takes
-                                              over; an empty named volume, as was asked for
-3. records in tmp.<id>/, made durable with    as 1
-   the name
-4. --cidfile                                  a file with the id of a container that is not there
-5. tmp.<id> becomes containers/<id>           the container
-The store lock is held shared throughout, so no sweeper takes the layers or volumes that are being chosen.
+2. the name                                   a claim without a container, which the next claimant takes
+                                              over
+3. the spec in tmp.<id>/                      as 1
+4. the volumes                                as 1; empty volumes, as was asked for, or without a name
+5. the other records, all made durable        as 1
+6. --cidfile                                  a file with the id of a container that is not there
+7. tmp.<id> becomes containers/<id>           the container
+The store lock is held shared throughout, so no sweeper takes the layers that are being chosen. The spec
+keeps the volumes: see `pyctr.storage.volumes`.
 """
 
 import os
@@ -229,9 +231,9 @@ class Draft:
             os.close(
                 os.open(f"{self.folder}/{paths.EPHEMERAL}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             )
+        self._write_new(paths.SPEC, spec)
         self.volumes = spec.anonymous_volumes
         mounts.make_volumes(self.store, spec.mounts, spec.anonymous_volumes, durable=self.durable)
-        self._write_new(paths.SPEC, spec)
         self._write_new(paths.SETTINGS, Settings(SETTINGS_VERSION, request.restart))
         self._write_new(paths.STATE, state)
         if self.durable:

@@ -231,15 +231,13 @@ def _sweep_ephemeral(store: "Store", container_id: str) -> None:
 
 
 def _sweep_volumes(store: "Store") -> None:
-    """Half-made and half-removed volumes, unless a container is being made now: it may be one of its."""
+    """Half-made and half-removed volumes."""
     from pyctr.storage import volumes as store_volumes
 
-    if store_volumes.drafts(store):
-        try:
-            with records.lock_file(store.store_lock(), wait=False):
-                store_volumes.sweep(store)
-        except (PyctrError, OSError):
-            pass
+    try:
+        store_volumes.sweep(store)
+    except (PyctrError, OSError):
+        pass
 
 
 def _sweep_exits(store: "Store") -> None:

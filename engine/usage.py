@@ -36,10 +36,18 @@ def upper_sizes(store: "Store", ids: "list[str]") -> "dict[str, int]":
     """Bytes in the upper layer of each container. Its folders may belong to subordinate ids: read as their
     root.
     """
+    folders = [f"{store.container(each)}/{paths.UPPER}" for each in ids]
+    return dict(zip(ids, folder_sizes(folders), strict=True))
+
+
+def folder_sizes(folders: "list[str]") -> "list[int]":
+    """Bytes below each folder, whoever owns what is there; 0 for one that does not exist."""
     from pyctr.rootless import userns
 
-    folders = [f"{store.container(each)}/{paths.UPPER}" for each in ids]
-    return dict(zip(ids, userns.call_mapped(userns.default_maps(), tree_sizes, folders), strict=True))
+    if not folders:
+        return []
+    found: list[int] = userns.call_mapped(userns.default_maps(), tree_sizes, folders)
+    return found
 
 
 def tree_sizes(folders: "list[str]") -> "list[int]":

@@ -7,8 +7,9 @@ is followed (descriptors and O_NOFOLLOW), special files are left out.
 
 import os
 
+from pyctr.rootless import syscalls
 from pyctr.rootless.mounts import Root
-from pyctr.storage import volumes
+from pyctr.storage import paths, trees, volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,24 +19,76 @@ if TYPE_CHECKING:
 
 _FOLDER, _FILE, _LINK = 0o040000, 0o100000, 0o120000
 _BLOCK = 1 << 24  # bytes
+_OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def fill_volume(store: "Store", name: str, root: Root, target: str) -> None:
     """Copies the folder `target` of the image into a volume that is empty and was never filled.
 
-    SIGKILL in between leaves a volume without the mark and not empty: it stays as it is, as a user's data
-    would.
+    What a SIGKILL or power cut leaves after each step, and what the next filling does about it:
+    1. the copy in fill.draft/       a part of the copy, which is dropped: the volume is empty still
+    2. fill.draft becomes fill/      the whole copy, which is moved on
+    3. its entries move to data/     as 2; nothing that somebody has put there meanwhile is replaced
+    4. fill/ goes, the mark is set   a full volume; without the mark, one that is not filled since it is not
+                                     empty
     """
-    with volumes.lock(store, name):
-        if volumes.read(store, name).copied:
+    with volumes.lock(store, name) as held:
+        volume = volumes.read(store, name)
+        if volume.copied:
             return
-        data = os.open(volumes.data_folder(store, name), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        _fill(held.fd, root, target, durable=not volume.anonymous)
+        volumes.mark_copied(store, name, durable=not volume.anonymous)
+
+
+def _fill(folder: int, root: Root, target: str, *, durable: bool) -> None:
+    """`fill_volume` in the open folder of the volume."""
+    data = os.open(paths.VOLUME_DATA, _OPEN_FOLDER, dir_fd=folder)
+    try:
+        if not _exists(folder, paths.VOLUME_FILL):
+            if os.listdir(data):
+                return
+            _draft_copy(folder, root, target, durable=durable)
+        copy = os.open(paths.VOLUME_FILL, _OPEN_FOLDER, dir_fd=folder)
         try:
-            if not os.listdir(data):
-                copy_folder(root, target, data)
+            _move_entries(copy, data)
+            _copy_attributes(copy, data)
         finally:
-            os.close(data)
-        volumes.mark_copied(store, name)
+            os.close(copy)
+        trees.remove_at(folder, paths.VOLUME_FILL.encode())
+    finally:
+        os.close(data)
+
+
+def _draft_copy(folder: int, root: Root, target: str, *, durable: bool) -> None:
+    """A copy of the image's folder, which gets its name when it is whole."""
+    trees.remove_at(folder, paths.VOLUME_FILL_DRAFT.encode())
+    os.mkdir(paths.VOLUME_FILL_DRAFT, 0o700, dir_fd=folder)
+    draft = os.open(paths.VOLUME_FILL_DRAFT, _OPEN_FOLDER, dir_fd=folder)
+    try:
+        data = os.stat(paths.VOLUME_DATA, dir_fd=folder)
+        os.fchown(draft, data.st_uid, data.st_gid)
+        os.fchmod(draft, data.st_mode & 0o7777)
+        copy_folder(root, target, draft, attributes=not (data.st_uid or data.st_gid))
+        if durable and os.listdir(draft):
+            syscalls.syncfs(draft)
+    finally:
+        os.close(draft)
+    os.rename(paths.VOLUME_FILL_DRAFT, paths.VOLUME_FILL, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def _move_entries(source: int, target: int) -> None:
+    """Moves what a folder holds into another, but for names that are taken there."""
+    for name in os.listdir(source):
+        if not _exists(target, name):
+            os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
+
+
+def _exists(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def copy_folder(root: Root, path: str, target: int, *, attributes: bool = True) -> None:

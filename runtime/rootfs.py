@@ -208,16 +208,33 @@ class Bind(Step):
         return root.make_folder(self.target) if folder else root.make_file(self.target)
 
 
-class CopyUp(Step):
-    """What the image has at the mount point of a fresh named volume is copied into it, once."""
+class MountVolume(Step):
+    """A volume: a folder of the store, one of the host, or a tmpfs of this container.
+
+    Which, its options tell: podman-volume-create(1), --opt. What the image has at the mount point is copied
+    into a fresh one, once.
+    """
 
     volume: str
     target: str
+    options: tuple[str, ...] = ()
 
     def apply(self, scene: Scene) -> None:
         from pyctr.runtime import copyup
+        from pyctr.storage import volumes
 
-        copyup.fill_volume(scene.store, self.volume, scene.root, self.target)
+        chosen = volumes.read(scene.store, self.volume).options
+        words = (*self.options, *[word for word in chosen.get("o", "").split(",") if word])
+        copied = "nocopy" not in self.options and "nocopy" not in chosen
+        if chosen.get("type") == "tmpfs":
+            Tmpfs(self.target, (*words, "tmpcopyup") if copied else words).apply(scene)
+        elif "device" in chosen:
+            Bind(chosen["device"], self.target, words).apply(scene)
+        else:
+            if copied:
+                copyup.fill_volume(scene.store, self.volume, scene.root, self.target)
+            data = volumes.data_folder(scene.store, self.volume)
+            Bind(data, self.target, self.options).apply(scene)
 
 
 class Marker(Step):
@@ -329,9 +346,7 @@ def _steps_of(store: paths.Store, mount: Mount) -> "list[Step]":
     if mount.kind == "tmpfs":
         return [Tmpfs(mount.target, mount.options)]
     if mount.kind == "volume":
-        source = f"{store.volume(mount.source)}/{paths.VOLUME_DATA}"
-        copy: list[Step] = [] if "nocopy" in mount.options else [CopyUp(mount.source, mount.target)]
-        return [*copy, Bind(source, mount.target, mount.options)]
+        return [MountVolume(mount.source, mount.target, mount.options)]
     if mount.kind == "bind":
         return [Bind(mount.source, mount.target, mount.options)]
     raise PyctrError(f"mount of kind {mount.kind} at {mount.target} is not known")

@@ -149,6 +149,9 @@ LAYER_COMPLETE = "complete"
 # Inside the folder of a volume.
 VOLUME_RECORD = "volume.json"
 VOLUME_DATA = "data"
+VOLUME_COPIED = "copied"  # mark: the image's content is in data/, or never has to be
+VOLUME_FILL_DRAFT = "fill.draft"  # a copy of the image's content that is being made
+VOLUME_FILL = "fill"  # a whole one, on its way into data/
 
 
 def default_store(root: str | None = None, runroot: str | None = None) -> Store:

@@ -2,6 +2,10 @@
 
 A volume is built in volumes/tmp.<random>/ and renamed, so that the name is the claim. The folder's lock
 protects its record. Data is owned by container ids; the folder around it stays the user's.
+
+Who makes a container writes its spec first and then looks for its volumes, under the lock of each
+(`ensure`); who removes a volume reads the specs under that lock. So one of them sees the other, and
+neither waits for a pull.
 """
 
 import os
@@ -22,7 +26,10 @@ _NEXT = _FIRST | frozenset("_.-")
 
 
 class Volume(Value):
-    """A volume. `copied` is set once nothing of an image has to be copied into it any more."""
+    """A volume. `copied` is set once nothing of an image has to be copied into it any more.
+
+    `options` are those of `volume create -o`: type, device, o, nocopy.
+    """
 
     version: int
     name: str
@@ -32,6 +39,8 @@ class Volume(Value):
     options: dict[str, str] = {}
     anonymous: bool = False  # made for one container and removed with it
     copied: bool = False
+    uid: int = 0  # owner of the data, as containers see it
+    gid: int = 0
 
 
 def check_name(name: str) -> str:
@@ -74,38 +83,60 @@ def create(
     options: "dict[str, str] | None" = None,
     anonymous: bool = False,
     durable: bool = True,
+    uid: int = 0,
+    gid: int = 0,
 ) -> Volume:
-    """A new empty volume. InUse when the name is taken."""
+    """A new empty volume, whose data belongs to `uid` and `gid`. InUse when the name is taken."""
     volume = Volume(
         VOLUME_VERSION, check_name(name), time.time_ns(), "local", labels or {}, options or {}, anonymous
     )
+    put(store, volume.replace(uid=uid, gid=gid), durable=durable)
+    return volume.replace(uid=uid, gid=gid)
+
+
+def put(store: paths.Store, volume: Volume, *, durable: bool) -> None:
+    """Makes a new volume with this record. InUse when the name is taken.
+
+    SIGKILL before the rename leaves tmp.<random>/, which a sweep takes; after it the volume is whole.
+    """
     draft = f"{store.volumes()}/{paths.TEMPORARY}{os.urandom(16).hex()}"
-    _make_draft(draft)
-    with records.lock(draft):
+    with _locked_draft(draft):
         try:
             _fill_draft(draft, volume, durable=durable)
-            os.rename(draft, store.volume(name))
-        except OSError as error:
+            os.rename(draft, store.volume(volume.name))
+        except BaseException as error:
             _discard(draft)
-            if exists(store, name):
-                raise InUse(f"volume with name {name} already exists", "Choose another name.") from None
-            raise PyctrError(f"cannot make volume {name}: {error.strerror}") from None
+            if not isinstance(error, OSError):
+                raise
+            if exists(store, volume.name):
+                message = f"volume with name {volume.name} already exists"
+                raise InUse(message, "Choose another name.") from None
+            raise PyctrError(f"cannot make volume {volume.name}: {error.strerror}") from None
     if durable:
         records.sync_folder(store.volumes())
-    return volume
 
 
-def _make_draft(draft: str) -> None:
-    try:
-        os.mkdir(draft, 0o700)
-    except FileNotFoundError:
-        records.make_folder(draft)
+def _locked_draft(draft: str) -> records.Lock:
+    """A new folder, locked; a sweeper that is faster than our lock takes it away, and it is made again."""
+    while True:
+        try:
+            os.mkdir(draft, 0o700)
+        except FileNotFoundError:
+            records.make_folder(draft)
+        try:
+            return records.lock(draft)
+        except FileNotFoundError:
+            continue
 
 
 def _fill_draft(draft: str, volume: Volume, *, durable: bool) -> None:
     data = f"{draft}/{paths.VOLUME_DATA}"
     os.mkdir(data)
     os.chmod(data, 0o755)  # whatever the umask: users of the container must get in
+    if volume.uid or volume.gid:
+        from pyctr.rootless import userns
+
+        userns.call_mapped(userns.default_maps(), os.chown, data, volume.uid, volume.gid)
     records.write_record(f"{draft}/{paths.VOLUME_RECORD}", volume, durable=durable)
 
 
@@ -119,18 +150,28 @@ def _discard(draft: str) -> None:
 
 
 def ensure(store: paths.Store, name: str, *, durable: bool = True) -> None:
-    """Makes the volume unless there is one; another process may make it meanwhile."""
-    if not exists(store, check_name(name)):
+    """Makes the volume unless there is one. The spec that mounts it is written already.
+
+    Waits for a removal that is about to look at that spec, or has not seen it: then it is made anew.
+    """
+    while True:
         try:
-            create(store, name, durable=durable)
-        except InUse:
+            with lock(store, check_name(name)):
+                return
+        except NoSuchObject:
             pass
+        try:
+            return put(store, Volume(VOLUME_VERSION, name, time.time_ns()), durable=durable)
+        except InUse:
+            continue
 
 
 def read(store: paths.Store, name: str) -> Volume:
     """The record of a volume. NoSuchObject, BrokenRecord."""
+    folder = store.volume(name)
     try:
-        return records.read_record(f"{store.volume(name)}/{paths.VOLUME_RECORD}", Volume, VOLUME_VERSION)
+        volume = records.read_record(f"{folder}/{paths.VOLUME_RECORD}", Volume, VOLUME_VERSION)
+        return volume.replace(copied=volume.copied or os.path.exists(f"{folder}/{paths.VOLUME_COPIED}"))
     except FileNotFoundError:
         if exists(store, name):
             raise BrokenRecord(f"volume {name} has no record {paths.VOLUME_RECORD}") from None
@@ -145,12 +186,16 @@ def lock(store: paths.Store, name: str) -> records.Lock:
         raise NoSuchObject("volume", name) from None
 
 
-def mark_copied(store: paths.Store, name: str) -> None:
-    """Notes that the image's content is in the volume. The caller holds the lock."""
-    volume = read(store, name)
-    if not volume.copied:
-        path = f"{store.volume(name)}/{paths.VOLUME_RECORD}"
-        records.write_record(path, volume.replace(copied=True), durable=not volume.anonymous)
+def mark_copied(store: paths.Store, name: str, *, durable: bool) -> None:
+    """Notes that the image's content is in the volume. The caller holds the lock.
+
+    A file of its own: root of a container's namespace sets the mark, and may be another id than the user,
+    who has to be able to read the record.
+    """
+    path = f"{store.volume(name)}/{paths.VOLUME_COPIED}"
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    if durable:
+        records.sync_folder(store.volume(name))
 
 
 def names(store: paths.Store) -> list[str]:
@@ -168,15 +213,27 @@ def users(store: paths.Store, name: str) -> list[str]:
     return [container for container in found if _uses(store, container, name)]
 
 
+def certain_users(store: paths.Store, name: str) -> list[str]:
+    """Like `users`, without those of which it is not known."""
+    return [user for user in users(store, name) if _mounts(store, user)]
+
+
 def _uses(store: paths.Store, container: str, name: str) -> bool:
     try:
-        spec = records.read_json(f"{store.container(container)}/{paths.SPEC}")
+        mounts = _mounts(store, container)
     except FileNotFoundError:
         return False
+    return mounts is None or any([_is_mount_of(mount, name) for mount in mounts])
+
+
+def _mounts(store: paths.Store, container: str) -> "list[Any] | None":
+    """The mounts that a spec lists; None when it cannot be read. FileNotFoundError when there is none."""
+    try:
+        spec = records.read_json(f"{store.container(container)}/{paths.SPEC}")
     except BrokenRecord:
-        return True
+        return None
     mounts = spec.get("mounts") if type(spec) is dict else None
-    return type(mounts) is not list or any([_is_mount_of(mount, name) for mount in mounts])
+    return mounts if type(mounts) is list else None
 
 
 def _is_mount_of(mount: "Any", name: str) -> bool:
@@ -186,7 +243,7 @@ def _is_mount_of(mount: "Any", name: str) -> bool:
 def remove(store: paths.Store, name: str, *, but_for: "tuple[str, ...]" = ()) -> None:
     """Removes a volume and its data. NoSuchObject; InUse when a container other than `but_for` mounts it.
 
-    The caller holds the store lock exclusively, or the lock of the container whose anonymous volume it is.
+    SIGKILL after the rename leaves tmp.<random>/, which a sweep takes.
     """
     with lock(store, name):
         holders = [user for user in users(store, name) if user not in but_for]
@@ -204,9 +261,7 @@ def remove(store: paths.Store, name: str, *, but_for: "tuple[str, ...]" = ()) ->
 
 
 def sweep(store: paths.Store) -> None:
-    """Removes what killed processes left half-made or half-removed. The caller holds the store lock
-    exclusively.
-    """
+    """Removes what killed processes left half-made or half-removed: drafts whose lock can be taken."""
     from pyctr.storage import trees
 
     for draft in drafts(store):

@@ -4,13 +4,13 @@ from pyctr.net.model import Network
 from pyctr.runtime import rootfs
 from pyctr.runtime.rootfs import (
     Bind,
-    CopyUp,
     Freeze,
     MakeDev,
     Marker,
     Mask,
     MountNew,
     MountRoot,
+    MountVolume,
     Pivot,
     ReadOnlyRoot,
     Step,
@@ -69,15 +69,9 @@ def test_the_root_is_read_only_only_after_the_mount_points_are_made() -> None:
     assert steps[-2:] == [ReadOnlyRoot(), Pivot()]
 
 
-def test_a_volume_is_filled_from_the_image_before_it_hides_it() -> None:
+def test_a_volume_is_one_step_that_reads_its_record_when_it_is_made() -> None:
     steps = plan(mounts=(Mount("volume", "/data", "vol", ("rw",)),))
-    at = steps.index(CopyUp("vol", "/data"))
-    assert steps[at + 1] == Bind("/store/volumes/vol/data", "/data", ("rw",))
-
-
-def test_nocopy_leaves_a_volume_empty() -> None:
-    steps = plan(mounts=(Mount("volume", "/data", "vol", ("nocopy",)),))
-    assert not [step for step in steps if isinstance(step, CopyUp)]
+    assert MountVolume("vol", "/data", ("rw",)) in steps
 
 
 def test_a_folder_of_the_users_own_gets_no_marker() -> None:

@@ -2,12 +2,13 @@
 
 import os
 import pathlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from pyctr.rootless import userns
 from pyctr.rootless.errors import BrokenRecord, InUse, NoSuchObject, PyctrError
-from pyctr.storage import paths, volumes
+from pyctr.storage import paths, records, volumes
 
 
 @pytest.fixture
@@ -77,9 +78,41 @@ def test_missing_and_broken_volumes_are_told_apart(place: paths.Store) -> None:
 def test_mark_copied_lasts(place: paths.Store) -> None:
     volumes.create(place, "data")
     with volumes.lock(place, "data"):
-        volumes.mark_copied(place, "data")
-        volumes.mark_copied(place, "data")
+        volumes.mark_copied(place, "data", durable=True)
+        volumes.mark_copied(place, "data", durable=False)
     assert volumes.read(place, "data").copied
+
+
+def test_options_and_the_owner_of_the_data_are_kept(place: paths.Store) -> None:
+    volumes.create(place, "data", options={"o": "uid=33"}, uid=33, gid=34)
+    assert volumes.read(place, "data").options == {"o": "uid=33"}
+    owner = userns.call_mapped(userns.default_maps(), owner_of, volumes.data_folder(place, "data"))
+    assert owner == (33, 34)
+
+
+def owner_of(path: str) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_uid, status.st_gid
+
+
+def test_drafts_are_swept_unless_somebody_is_at_work_on_them(place: paths.Store) -> None:
+    volumes.create(place, "data")
+    for name in ("tmp.1", "tmp.2"):
+        os.mkdir(f"{place.volumes()}/{name}")
+    with records.lock(f"{place.volumes()}/tmp.1"):
+        volumes.sweep(place)
+    assert sorted(os.listdir(place.volumes())) == ["data", "tmp.1"]
+
+
+def test_ensure_waits_for_a_removal_and_makes_the_volume_anew(place: paths.Store) -> None:
+    volumes.create(place, "data", labels={"old": "1"})
+    held = volumes.lock(place, "data")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(volumes.ensure, place, "data")
+        os.rename(place.volume("data"), f"{place.volumes()}/tmp.1")
+        held.release()
+        waiting.result()
+    assert volumes.read(place, "data").labels == {}
 
 
 def test_users_are_the_containers_that_mount_it_and_those_whose_spec_cannot_be_read(
