@@ -37,6 +37,20 @@ COMMANDS: "dict[str, tuple[str, str]]" = {
     "load": ("pyctr.cli.load", "Load images from an archive"),
     "login": ("pyctr.cli.login", "Log in to a registry"),
     "logout": ("pyctr.cli.logout", "Forget the credentials for a registry"),
+    "manifest add": ("pyctr.cli.manifest:ADD", "Add images to a manifest list"),
+    "manifest annotate": (
+        "pyctr.cli.manifest:ANNOTATE",
+        "Change what a manifest list says about an image",
+    ),
+    "manifest create": ("pyctr.cli.manifest:CREATE", "Make a manifest list"),
+    "manifest exists": (
+        "pyctr.cli.manifest:EXISTS",
+        "Tell by the exit code whether there is such a manifest list",
+    ),
+    "manifest inspect": ("pyctr.cli.manifest:INSPECT", "Show a manifest list"),
+    "manifest push": ("pyctr.cli.manifest:PUSH", "Send a manifest list and its images to a registry"),
+    "manifest remove": ("pyctr.cli.manifest:REMOVE", "Take an image out of a manifest list"),
+    "manifest rm": ("pyctr.cli.manifest:RM", "Remove manifest lists"),
     "pull": ("pyctr.cli.pull", "Fetch images from a registry"),
     "push": ("pyctr.cli.push", "Send an image to a registry"),
     "rmi": ("pyctr.cli.rmi", "Remove images"),
@@ -69,6 +83,8 @@ HEADINGS: "dict[str, tuple[str, ...]]" = {
     "Images": (
         *("pull", "load", "import", "images", "rmi", "tag", "untag"),
         *("push", "login", "logout"),
+        *("manifest create", "manifest add", "manifest annotate", "manifest inspect"),
+        *("manifest push", "manifest remove", "manifest rm", "manifest exists"),
         *("image inspect", "image exists", "image prune"),
     ),
     "Volumes": (
@@ -119,7 +135,7 @@ NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if "
 # Commands of podman that pyctr does not have yet: refused by name.
 UNSUPPORTED = frozenset(
     """artifact auto-update build commit compose cp diff events export farm generate healthcheck history
-    init kube machine manifest mount network pause pod quadlet rename save search
+    init kube machine mount network pause pod quadlet rename save search
     secret stats system top umount unmount unpause update""".split()
 )
 

@@ -18,11 +18,11 @@ def push(options: "Options", arguments: "tuple[str, ...]") -> int:
     from pyctr.image import push as images
 
     name, to = arguments[0], arguments[1] if len(arguments) > 1 else ""
-    if to.startswith(_ELSEWHERE):
-        raise PyctrError(
-            f"push to {to.partition(':')[0]}: is not supported yet", "Push to a registry instead."
-        )
-    found = lookup.find(options.store, name)
+    refuse_elsewhere(to)
+    try:
+        found = lookup.find(options.store, name)
+    except lookup.NoSuchImage:
+        return push_list(name, to, options)
     digest = images.push(
         options.store,
         found.image,
@@ -31,10 +31,37 @@ def push(options: "Options", arguments: "tuple[str, ...]") -> int:
         access_of(options),
         progress.choose(quiet=options.quiet),
     )
+    write_digest(digest, options)
+    return 0
+
+
+def push_list(name: str, to: str, options: "Options") -> int:
+    """Pushes a manifest list of that name. NoSuchImage when there is none either."""
+    from pyctr.cli import manifest
+    from pyctr.image import lookup, manifestlist
+    from pyctr.storage.manifestlists import NoSuchList
+
+    try:
+        found = manifestlist.find(options.store, name)
+    except NoSuchList:
+        raise lookup.NoSuchImage(name) from None
+    manifest.push_list(found, to, options)
+    return 0
+
+
+def refuse_elsewhere(to: str) -> None:
+    """Raises PyctrError for a destination that is no registry."""
+    if to.startswith(_ELSEWHERE):
+        raise PyctrError(
+            f"push to {to.partition(':')[0]}: is not supported yet", "Push to a registry instead."
+        )
+
+
+def write_digest(digest: str, options: "Options") -> None:
+    """Does what --digestfile says."""
     if options.digestfile:
         with open(options.digestfile, "w") as file:
             file.write(digest)
-    return 0
 
 
 def wishes_of(options: "Options") -> "Wishes":

@@ -44,18 +44,14 @@ def push(
 ) -> str:
     """Pushes a local image to a full name; the digest of its manifest there. Raises PyctrError."""
     rendering.check(wishes)
-    with _naming(to), images.making(store):
+    with naming(to), images.making(store):
         source = rendering.source_of(store, image)
         uploader = Uploader(to, access)
         progress.line("Getting image source signatures")
-        config = rendering.stored(store, source.manifest.config)
-        has_config = uploader.has_blob(config.descriptor)  # and whoever cannot be reached is told at once
-        layers = _push_layers(store, source, uploader, _sources(store, to), wishes, progress)
+        uploader.has_blob(source.manifest.config)  # whoever cannot be reached is told at once
+        layers = push_layers(store, source, uploader, _sources(store, to), wishes, progress)
         data, media_type = rendering.document(source, layers, wishes)
-        progress.pause()
-        progress.line(f"Copying config {config.descriptor.digest}")
-        if not has_config:
-            uploader.send_blob(config, lambda there: None, threading.Event())
+        push_config(store, source.manifest.config, uploader, progress)
         digest = manifest.digest_like(data, to.digest or image.manifest_digest)
         if to.digest and to.digest != digest:
             raise PyctrError(f"the manifest to be pushed has the digest {digest}", "Push to a tag instead.")
@@ -65,7 +61,7 @@ def push(
 
 
 @contextmanager
-def _naming(to: Reference) -> Iterator[None]:
+def naming(to: Reference) -> Iterator[None]:
     """Lets an error name the destination."""
     try:
         yield
@@ -88,7 +84,7 @@ def _sources(store: paths.Store, to: Reference) -> dict[str, tuple[str, ...]]:
     return {digest: tuple(dict.fromkeys(paths))[:_SOURCES] for digest, paths in found.items()}
 
 
-def _push_layers(
+def push_layers(
     store: paths.Store,
     source: Source,
     uploader: Uploader,
@@ -110,7 +106,7 @@ def _push_layers(
             return known
         rendered = rendering.layer(store, source, at, wishes)
         sources = shared.get(rendered.content.descriptor.digest, ())
-        sent = _send(uploader, rendered.content, entries[at], sources, stop, progress)
+        sent = send(uploader, rendered.content, entries[at], sources, stop, progress)
         progress.blob_done(digest, skipped=not sent)
         return rendered
 
@@ -119,7 +115,7 @@ def _push_layers(
     return [made[first[entry.digest]] for entry in entries]
 
 
-def _send(
+def send(
     uploader: Uploader,
     content: Content,
     entry: Descriptor,
@@ -137,3 +133,12 @@ def _send(
 
 def _scaled(progress: Progress, digest: str, scale: float) -> Callable[[int], None]:
     return lambda there: progress.blob_moved(digest, int(there * scale))
+
+
+def push_config(store: paths.Store, config: Descriptor, uploader: Uploader, progress: Progress) -> None:
+    """Brings the config of an image up, unless the registry has it."""
+    progress.pause()
+    progress.line(f"Copying config {config.digest}")
+    content = rendering.stored(store, config)
+    if not uploader.has_blob(content.descriptor):
+        uploader.send_blob(content, lambda there: None, threading.Event())

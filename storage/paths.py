@@ -72,6 +72,13 @@ class Store(Value):
         """names/images/<quoted reference with its tag>: which image a name means."""
         return f"{self.root}/names/images/{check_component(quote_component(reference), 'image name')}"
 
+    def manifest_lists(self) -> str:
+        return f"{self.root}/manifests"
+
+    def manifest_list(self, reference: str) -> str:
+        """manifests/<quoted reference with its tag>: a manifest list under construction."""
+        return f"{self.root}/manifests/{check_component(quote_component(reference), 'manifest list')}"
+
     def layers(self, key: str) -> str:
         """layers/<format>-<map>/: all layers of one driver format and one id map."""
         return f"{self.root}/layers/{check_component(key, 'layer key')}"

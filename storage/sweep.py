@@ -137,6 +137,8 @@ def _user(store: paths.Store, container: str) -> User | None:
 
 def roots(store: paths.Store) -> Roots:
     """What is needed. BrokenRecord when a record cannot be read."""
+    from pyctr.storage import manifestlists
+
     digests: set[str] = set()
     manifests: set[str] = set()
     chains: set[str] = set()
@@ -149,7 +151,8 @@ def roots(store: paths.Store) -> Roots:
         record = images.read_name(store, name)
         if record is not None:
             manifests.add(record.manifest_digest)
-    digests |= _reached(store, manifests)
+    whole, alone = manifestlists.needed(store)
+    digests |= alone | _reached(store, manifests | whole)
     needed = {(key, name) for key in records.names_in(f"{store.root}/layers") for name in chains}
     for container in _containers(store):
         user = _user(store, container)
@@ -269,7 +272,8 @@ def _folders_with_halves(store: paths.Store) -> list[tuple[str, str]]:
     """Where atomic replacements leave their halves, and how these begin: no writer is at work now."""
     index, layout = [os.path.basename(path) for path in (store.oci_index(), store.oci_layout())]
     in_root = [(store.root, f".{index}."), (store.root, f".{layout}.")]
-    return [(store.images(), "."), (store.image_names(), "."), *in_root]
+    in_folders = [(folder, ".") for folder in (store.images(), store.image_names(), store.manifest_lists())]
+    return [*in_folders, *in_root]
 
 
 def _all_blobs(store: paths.Store) -> Iterable[str]:
