@@ -57,6 +57,10 @@ COMMANDS: "dict[str, tuple[str, str]]" = {
     "search": ("pyctr.cli.search", "Search a registry for images"),
     "tag": ("pyctr.cli.tag", "Give an image more names"),
     "untag": ("pyctr.cli.untag", "Take names away from an image"),
+    "system check": ("pyctr.cli.system:CHECK", "Look for damage and leftovers"),
+    "system df": ("pyctr.cli.system:DF", "Show how much disk space is used"),
+    "system prune": ("pyctr.cli.system:PRUNE", "Remove what is not needed"),
+    "system reset": ("pyctr.cli.system:RESET", "Remove everything: containers, images, volumes"),
     "volume create": ("pyctr.cli.volume:CREATE", "Make a volume"),
     "volume exists": ("pyctr.cli.volume:EXISTS", "Tell by the exit code whether a volume exists"),
     "volume export": ("pyctr.cli.volume:EXPORT", "Write what is in a volume as a tar archive"),
@@ -92,7 +96,10 @@ HEADINGS: "dict[str, tuple[str, ...]]" = {
         *("volume create", "volume ls", "volume inspect", "volume rm", "volume prune", "volume exists"),
         *("volume export", "volume import", "volume mount", "volume unmount", "volume reload"),
     ),
-    "System": ("info", "version", "unshare", "doctor", "completion"),
+    "System": (
+        *("info", "version", "unshare", "doctor", "completion"),
+        *("system df", "system prune", "system check", "system reset"),
+    ),
 }
 
 # Other names, as the words that stand for them.
@@ -137,7 +144,7 @@ NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if "
 UNSUPPORTED = frozenset(
     """artifact auto-update build commit compose cp diff events export farm generate healthcheck history
     init kube machine mount network pause pod quadlet rename save
-    secret stats system top umount unmount unpause update""".split()
+    secret stats top umount unmount unpause update""".split()
 )
 
 

@@ -224,10 +224,10 @@ def prune(store: "Store", *, every: bool = False, filters: "tuple[str, ...]" = (
         if row.image is None or (row.names and not every):
             continue
         try:
-            sweep.remove_image(store, row.id, expected=row.names)
+            _names, swept = sweep.remove_image(store, row.id, expected=row.names)
         except (InUse, NoSuchObject, sweep.Renamed):
             continue
         gone.append(row.id)
-        freed += row.image.size
+        freed += swept.bytes
     swept = sweep.sweep(store)
     return Pruned(tuple(gone), freed + swept.bytes, swept.kept)

@@ -128,6 +128,23 @@ class Store(Value):
         return f"{self.runroot}/{check_component(container_id, 'container')}"
 
 
+# Everything that lies in the root folder, but for temporaries; records before what they refer to.
+NAMES_IN_ROOT = (
+    *(
+        "names",
+        "images",
+        "containers",
+        "volumes",
+        "networks",
+        "secrets",
+        "exits",
+        "cache",
+        "layers",
+        "blobs",
+    ),
+    *("index.json", "index.json.lock", "oci-layout", "events.log", "store.lock"),
+)
+
 # Inside the folder of a container.
 SPEC = "spec.json"
 SETTINGS = "settings.json"

@@ -112,6 +112,19 @@ def users_of(store: paths.Store, image_id: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def users_of_layer(store: paths.Store, name: str) -> list[User]:
+    """The containers that are built on a layer, of whatever key. Broken ones are passed over."""
+    found = []
+    for container in _containers(store):
+        try:
+            user = _user(store, container)
+        except BrokenRecord:
+            continue
+        if user is not None and name in user.layers:
+            found.append(user)
+    return found
+
+
 def _containers(store: paths.Store) -> list[str]:
     return [
         name for name in records.names_in(store.containers()) if not name.startswith((".", paths.TEMPORARY))
@@ -217,10 +230,10 @@ class _Sweep:
         except BrokenRecord as error:
             self._kept = error.message
             return
-        for digest in _all_blobs(self._store):
+        for digest in all_blobs(self._store):
             if digest not in needed.blobs:
                 self._take_blob(self._store.blob(digest))
-        for key, name in _all_layers(self._store):
+        for key, name in all_layers(self._store):
             if (key, name) not in needed.layers:
                 self._take_layer(self._store.layers(key), name)
 
@@ -233,18 +246,18 @@ class _Sweep:
         """Renames at once, so that the layer is gone as a whole; its files go after the lock."""
         lock = records.lock(f"{folder}/{name}", wait=False)
         doomed = f"{folder}/{paths.TEMPORARY}{name}.{os.urandom(8).hex()}"
-        self._bytes += _layer_size(f"{folder}/{name}")
+        self._bytes += layer_size(f"{folder}/{name}")
         os.rename(f"{folder}/{name}", doomed)
         self._doomed.append((doomed, lock))
         self._layers += 1
 
     def _take_temporaries(self) -> None:
         """All that is temporary and whose lock can be had."""
-        for folder in _folders_with_temporaries(self._store):
+        for folder in folders_with_temporaries(self._store):
             for name in records.names_in(folder):
                 if name.startswith(paths.TEMPORARY):
                     self._take_temporary(f"{folder}/{name}")
-        for folder, start in _folders_with_halves(self._store):
+        for folder, start in folders_with_halves(self._store):
             for name in records.names_in(folder):
                 if name.startswith(start):
                     os.unlink(f"{folder}/{name}")
@@ -259,7 +272,7 @@ class _Sweep:
         self._doomed.append((path, lock))
 
 
-def _folders_with_temporaries(store: paths.Store) -> list[str]:
+def folders_with_temporaries(store: paths.Store) -> list[str]:
     algorithms = [f"{store.blobs()}/{name}" for name in records.names_in(store.blobs())]
     return [
         store.root,
@@ -268,7 +281,7 @@ def _folders_with_temporaries(store: paths.Store) -> list[str]:
     ]
 
 
-def _folders_with_halves(store: paths.Store) -> list[tuple[str, str]]:
+def folders_with_halves(store: paths.Store) -> list[tuple[str, str]]:
     """Where atomic replacements leave their halves, and how these begin: no writer is at work now."""
     index, layout = [os.path.basename(path) for path in (store.oci_index(), store.oci_layout())]
     in_root = [(store.root, f".{index}."), (store.root, f".{layout}.")]
@@ -276,21 +289,22 @@ def _folders_with_halves(store: paths.Store) -> list[tuple[str, str]]:
     return [*in_folders, *in_root]
 
 
-def _all_blobs(store: paths.Store) -> Iterable[str]:
+def all_blobs(store: paths.Store) -> Iterable[str]:
     for algorithm in records.names_in(store.blobs()):
         for name in records.names_in(f"{store.blobs()}/{algorithm}"):
             if not name.startswith(paths.TEMPORARY):
                 yield f"{algorithm}:{name}"
 
 
-def _all_layers(store: paths.Store) -> Iterable[tuple[str, str]]:
+def all_layers(store: paths.Store) -> Iterable[tuple[str, str]]:
     for key in records.names_in(f"{store.root}/layers"):
         for name in records.names_in(store.layers(key)):
             if len(name) == paths.LAYER_NAME_LENGTH and not name.startswith(paths.TEMPORARY):
                 yield key, name
 
 
-def _layer_size(path: str) -> int:
+def layer_size(path: str) -> int:
+    """Bytes of an unpacked layer, as its record says; 0 when it is not there."""
     try:
         return records.read_record(f"{path}/{paths.LAYER_RECORD}", layers.Layer, layers.LAYER_VERSION).size
     except (FileNotFoundError, BrokenRecord):

@@ -1,0 +1,130 @@
+"""What `system reset` does: ends all containers of a store and removes everything in it.
+
+podman-system-reset(1). It has to work on a store that nothing else can cope with: records that cannot be
+read, containers whose monitor was killed, files of subordinate ids in folders without permissions.
+"""
+
+import os
+import select
+import signal
+import time
+
+from pyctr.engine import containers, removal
+from pyctr.rootless.errors import PyctrError
+from pyctr.storage import paths, records, trees
+
+_PATIENCE = 10.0  # seconds: for other calls to end, and for killed processes
+
+
+def reset(store: paths.Store) -> tuple[str, ...]:
+    """Removes everything; names of the root folder that are not pyctr's, which stay. PyctrError names what
+    could not be removed.
+    """
+    ids = containers.all_ids(store)
+    for container in ids:
+        try:
+            removal.remove(store, container, force=True, timeout=0)
+        except (PyctrError, OSError):
+            continue  # the processes and files of it go below
+    _end(_processes(store, ids))
+    failures = _remove_known(store)
+    if failures:
+        raise PyctrError(f"not everything could be removed: {'; '.join(failures)}")
+    return _remove_folders(store)
+
+
+def _remove_known(store: paths.Store) -> list[str]:
+    """Removes what pyctr makes, the records before what they refer to; what went wrong."""
+    failures = []
+    lock = _last_call(store)
+    try:
+        for folder, names in ((store.runroot, records.names_in(store.runroot)), (store.root, _known(store))):
+            for name in names:
+                try:
+                    trees.remove(f"{folder}/{name}")
+                except (PyctrError, OSError) as error:
+                    failures.append(f"{folder}/{name}: {error}")
+    finally:
+        if lock is not None:
+            lock.release()
+    return failures
+
+
+def _last_call(store: paths.Store) -> records.Lock | None:
+    """The store lock, once pulls and the like have ended; None when they do not, or there is no store."""
+    if not os.path.isdir(store.root):
+        return None
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return records.lock_file(store.store_lock(), wait=False)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.05)
+        except OSError:
+            return None
+
+
+def _known(store: paths.Store) -> list[str]:
+    """The names in the root folder that pyctr makes: someone may have chosen a folder with other things."""
+    found = records.names_in(store.root)
+    kept = [name for name in paths.NAMES_IN_ROOT if name in found]
+    halves = [name for name in found if name.startswith((paths.TEMPORARY, ".index.json.", ".oci-layout."))]
+    return halves + kept
+
+
+def _remove_folders(store: paths.Store) -> tuple[str, ...]:
+    left = records.names_in(store.root)
+    for folder in (store.root, store.runroot):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            continue  # it holds something else, or is a mount point
+    return tuple(left)
+
+
+def _processes(store: paths.Store, ids: list[str]) -> list[int]:
+    """pidfds of what runs on this store: monitors, and processes that see a container's folder mounted."""
+    marks = tuple([f"/containers/{container}/".encode() for container in ids])
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid() and marks:
+            try:
+                fd = os.pidfd_open(int(name))
+            except OSError:
+                continue
+            if _belongs(name, store, marks):
+                found.append(fd)
+            else:
+                os.close(fd)
+    return found
+
+
+def _belongs(pid: str, store: paths.Store, marks: tuple[bytes, ...]) -> bool:
+    """Whether a process is a container's or a monitor of this store. What cannot be read is not ours."""
+    try:
+        with open(f"/proc/{pid}/mountinfo", "rb") as file:
+            text = file.read()
+        if os.fsencode(store.root) in text and any([mark in text for mark in marks]):
+            return True
+        with open(f"/proc/{pid}/comm") as file:
+            if not file.read().startswith("pyctr-monitor"):
+                return False
+        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    except OSError:
+        return False
+    return any([link.startswith(f"{store.root}/") for link in links])
+
+
+def _end(pidfds: list[int]) -> None:
+    """Kills processes and waits until they have ended, for a while."""
+    for fd in pidfds:
+        try:
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+        except OSError:
+            continue  # ended by itself, or not ours to kill
+    deadline = time.monotonic() + _PATIENCE
+    for fd in pidfds:
+        select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
+        os.close(fd)

@@ -1,0 +1,247 @@
+"""Whether what lies on disk is what it should be: blobs against their digests, layers against their tars.
+
+Reads only. A layer is compared with a fresh copy, unpacked from its blob into tmp.<name>.<random>/ beside
+it (garbage if the check is killed).
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyctr.rootless import userns
+from pyctr.rootless.errors import BrokenRecord, PyctrError
+from pyctr.rootless.idmap import IdMaps, IdRange
+from pyctr.storage import blobs, layers, paths, records, sweep, trees, volumes, workers
+from pyctr.storage.images import Image, ImageLayer
+from pyctr.storage.unpack import DEFAULT_LIMITS
+from pyctr.storage.workers import Job
+
+_READ = 1 << 20
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def is_sound(store: paths.Store, digest: str) -> bool:
+    """Whether the content of a blob has its digest. OSError when the disk cannot read it."""
+    wanted = blobs.parse_digest(digest)
+    found = hashlib.new(wanted.algorithm)
+    with blobs.open_blob(store, digest) as file:
+        while data := file.read(_READ):
+            found.update(data)
+    return found.hexdigest() == wanted.hex
+
+
+def leftovers(store: paths.Store) -> list[str]:
+    """Paths of what nothing refers to and nobody is at work on: what a sweep would take.
+
+    BlockingIOError while another call makes something. BrokenRecord when a root cannot be read.
+    """
+    with records.lock_file(store.store_lock(), wait=False):
+        needed = sweep.roots(store)
+        found = [store.blob(each) for each in sweep.all_blobs(store) if each not in needed.blobs]
+        found += [
+            f"{store.layers(key)}/{name}"
+            for key, name in sweep.all_layers(store)
+            if (key, name) not in needed.layers
+        ]
+        return found + _temporaries(store)
+
+
+def _temporaries(store: paths.Store) -> list[str]:
+    folders = [*sweep.folders_with_temporaries(store), store.containers(), store.volumes()]
+    starts = [(folder, paths.TEMPORARY) for folder in folders] + sweep.folders_with_halves(store)
+    found = [
+        f"{folder}/{name}"
+        for folder, start in starts
+        for name in records.names_in(folder)
+        if name.startswith(start)
+    ]
+    return [path for path in found if _is_free(path)]
+
+
+def _is_free(path: str) -> bool:
+    try:
+        records.lock(path, wait=False).release()
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    return True
+
+
+def layer_keys(store: paths.Store) -> list[tuple[str, IdMaps]]:
+    """The folders of layers, each with the maps that it was unpacked with, where these can be told."""
+    found = [(key, _maps_of(key.partition("-")[2])) for key in records.names_in(f"{store.root}/layers")]
+    return [(key, maps) for key, maps in found if maps is not None]
+
+
+def _maps_of(words: str) -> IdMaps | None:
+    """The maps that `IdMaps.key` gave this name; None for one that is a hash."""
+    usual = userns.default_maps()
+    if words == usual.key():
+        return usual
+    uids, dash, gids = words.partition("-")
+    try:
+        return IdMaps(_ranges(uids), _ranges(gids if dash else uids))
+    except ValueError:
+        return None
+
+
+def _ranges(words: str) -> tuple[IdRange, ...]:
+    parts = [[int(number) for number in part.split(".")] for part in words.split("_")]
+    if any([len(part) != 3 for part in parts]):
+        raise ValueError(words)
+    if len(parts) == 1:
+        own, first, length = parts[0]
+        return IdRange(0, own, 1), IdRange(1, first, length)
+    return tuple([IdRange(*part) for part in parts])
+
+
+def unreadable(store: paths.Store, key: str, name: str, chain_id: str) -> str:
+    """What is wrong with the folder of a layer at first sight; empty when nothing is."""
+    folder = f"{store.layers(key)}/{name}"
+    try:
+        if not layers.is_complete(store.layers(key), name, chain_id):
+            return "it has no mark that it is complete"
+        found = records.read_record(f"{folder}/{paths.LAYER_RECORD}", layers.Layer, layers.LAYER_VERSION)
+    except (FileNotFoundError, PyctrError) as error:
+        return str(error)
+    if found.chain_id != chain_id or not os.path.isdir(f"{folder}/{paths.LAYER_DIFF}"):
+        return "its record and its folder do not belong together"
+    return ""
+
+
+@contextmanager
+def fresh_copy(store: paths.Store, key: str, image: Image, number: int, maps: IdMaps) -> Iterator[str]:
+    """A folder with one layer of an image, unpacked anew over the lower ones as they are: like
+    layers/<key>/<name>/. It goes at the end, unless it was renamed. PyctrError when its blob is damaged.
+    """
+    folder = store.layers(key)
+    layer = image.layers[number]
+    draft = f"{folder}/{paths.TEMPORARY}{layers.layer_name(layer.chain_id)}.{os.urandom(8).hex()}"
+    with _locked(draft) as lock:
+        try:
+            size, entries = userns.call_mapped(
+                maps, workers.unpack_all, list(_jobs(store, key, image, number, draft)), maps, DEFAULT_LIMITS
+            )[0]
+            _write_record(draft, layer, size, entries)
+            yield draft
+        finally:
+            if _is_same(draft, lock.fd):
+                trees.remove(draft, maps)
+
+
+def _locked(draft: str) -> records.Lock:
+    while True:
+        records.make_folder(draft)
+        try:
+            return records.lock(draft)
+        except FileNotFoundError:
+            continue
+
+
+def _is_same(path: str, fd: int) -> bool:
+    try:
+        return os.stat(path).st_ino == os.fstat(fd).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _jobs(store: paths.Store, key: str, image: Image, number: int, draft: str) -> Iterator[Job]:
+    form = key.partition("-")[0]
+    for lower in image.layers[:number]:
+        diff = f"{store.layers(key)}/{layers.layer_name(lower.chain_id)}/{paths.LAYER_DIFF}"
+        yield Job(diff, lower.digest, lower.diff_id, form)
+    layer = image.layers[number]
+    size = blobs.blob_size(store, layer.digest)
+    diff = f"{draft}/{paths.LAYER_DIFF}"
+    yield Job(diff, layer.digest, layer.diff_id, form, store.blob(layer.digest), size)
+
+
+def _write_record(draft: str, layer: ImageLayer, size: int, entries: int) -> None:
+    record = layers.Layer(layers.LAYER_VERSION, layer.chain_id, layer.diff_id, layer.digest, size, entries)
+    records.write_record(f"{draft}/{paths.LAYER_RECORD}", record, durable=False)
+
+
+def difference(one: str, other: str, maps: IdMaps) -> str:
+    """The first name at which two unpacked layers differ, and in what; empty when they are alike."""
+    found: str = userns.call_mapped(maps, _difference, one, other)
+    return found
+
+
+def _difference(one: str, other: str) -> str:
+    return _compare(os.open(one, _FOLDER), os.open(other, _FOLDER), "")
+
+
+def _compare(one: int, other: int, path: str) -> str:
+    """Compares two open folders, which are closed."""
+    try:
+        if _facts(one) != _facts(other):
+            return f"{path or '/'}: owner, mode or attributes"
+        names = sorted({*os.listdir(one), *os.listdir(other)})
+        return next((wrong for name in names if (wrong := _compare_entry(one, other, path, name))), "")
+    finally:
+        os.close(one)
+        os.close(other)
+
+
+def _compare_entry(one: int, other: int, path: str, name: str) -> str:
+    shown = f"{path}/{name}"
+    try:
+        stats = [os.stat(name, dir_fd=fd, follow_symlinks=False) for fd in (one, other)]
+    except FileNotFoundError:
+        return f"{shown}: it is in one of the two only"
+    if len({_status(each) for each in stats}) > 1:
+        return f"{shown}: kind, owner, mode, size or time"
+    kind = stats[0].st_mode
+    if stat.S_ISDIR(kind):
+        return _compare(os.open(name, _FOLDER, dir_fd=one), os.open(name, _FOLDER, dir_fd=other), shown)
+    if stat.S_ISLNK(kind) and os.readlink(name, dir_fd=one) != os.readlink(name, dir_fd=other):
+        return f"{shown}: target"
+    if stat.S_ISREG(kind) and not _are_alike(
+        os.open(name, _FILE, dir_fd=one), os.open(name, _FILE, dir_fd=other)
+    ):
+        return f"{shown}: content or attributes"
+    return ""
+
+
+def _status(status: os.stat_result) -> tuple[int, ...]:
+    """What is the same each time that a layer is unpacked: not the times of folders and whiteouts."""
+    mode = status.st_mode
+    if stat.S_ISREG(mode):
+        return mode, status.st_uid, status.st_gid, status.st_size, status.st_mtime_ns
+    return mode, status.st_uid, status.st_gid, status.st_rdev
+
+
+def _facts(fd: int) -> tuple[object, ...]:
+    names = sorted(os.listxattr(fd))
+    return _status(os.fstat(fd)), tuple([(name, os.getxattr(fd, name)) for name in names])
+
+
+def _are_alike(one: int, other: int) -> bool:
+    with open(one, "rb") as first, open(other, "rb") as second:
+        if _facts(one) != _facts(other):
+            return False
+        while data := first.read(_READ):
+            if data != second.read(_READ):
+                return False
+        return not second.read(1)
+
+
+def missing_parts(store: paths.Store, container: str) -> list[str]:
+    """What a container needs and the store does not have. BrokenRecord; nothing for one that is gone."""
+    try:
+        spec = records.read_json(f"{store.container(container)}/{paths.SPEC}")
+        rootfs, mounts = spec["rootfs"], spec["mounts"]
+        folder = store.layers(rootfs["key"]) if rootfs.get("layers") else ""
+        lacking = [
+            f"layer {name}"
+            for name in rootfs.get("layers") or ()
+            if not os.path.exists(f"{folder}/{name}/{paths.LAYER_COMPLETE}")
+        ]
+        wanted = [mount["source"] for mount in mounts if mount["kind"] == "volume"]
+    except FileNotFoundError:
+        return []
+    except (TypeError, KeyError, AttributeError) as error:
+        raise BrokenRecord(f"the spec of container {container} cannot be read: {error}") from None
+    return lacking + [f"volume {name}" for name in wanted if not volumes.exists(store, name)]
