@@ -10,12 +10,12 @@ import os
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from pyctr.image import archive, conversion, manifest
+from pyctr.image import conversion, manifest
 from pyctr.image.manifest import Descriptor, Invalid, Manifest
 from pyctr.rootless.values import Value
 from pyctr.storage import blobs, paths, variants
-from pyctr.storage.compressing import check_level, compressed
-from pyctr.storage.compression import decompressed, kind_of
+from pyctr.storage.compressing import check_level
+from pyctr.storage.compression import kind_of
 from pyctr.storage.images import Image
 
 KINDS = ("gzip", "zstd")
@@ -133,6 +133,10 @@ def _wanted_kind(image: Image, entry: Descriptor, kind: str, wishes: Wishes) -> 
 
 def _compressed(store: paths.Store, content: Content, diff_id: str, kind: str, level: int | None) -> Content:
     """A layer compressed as `kind`, in an unnamed file. Invalid when it is not what its diff id says."""
+    from pyctr.image import archive
+    from pyctr.storage.compressing import compressed
+    from pyctr.storage.compression import decompressed
+
     found, made = hashlib.sha256(), hashlib.sha256()
 
     def plain(file: BinaryIO) -> Iterator[bytes]:

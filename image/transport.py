@@ -8,7 +8,6 @@ import os
 import ssl
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -104,8 +103,8 @@ class Transport:
     def __init__(self, domain: str, access: Access) -> None:
         self._access = access
         self.insecure = is_loopback(domain) if access.tls_verify is None else not access.tls_verify
-        self._context = _tls_context(domain, access, insecure=self.insecure)
-        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._domain = domain
+        self._pools: dict[tuple[bool, str], urllib3.PoolManager] = {}
 
     def get(self, url: str, headers: dict[str, str], method: str = "GET") -> urllib3.BaseHTTPResponse:
         """The answer to GET (or HEAD), whatever its status, its body unread; to be released. Unreachable."""
@@ -161,12 +160,14 @@ class Transport:
             )  # fmt: skip
 
     def _pool(self, url: str) -> urllib3.PoolManager:
-        proxy = _proxy_for(url)
-        if proxy not in self._pools:
-            options: dict[str, Any] = {"maxsize": 8, "ssl_context": self._context}
+        tls, proxy = url.startswith("https:"), _proxy_for(url)
+        if (tls, proxy) not in self._pools:
+            options: dict[str, Any] = {"maxsize": 8}
+            if tls:  # 20 ms for the certificates
+                options["ssl_context"] = _tls_context(self._domain, self._access, insecure=self.insecure)
             made = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
-            self._pools[proxy] = made
-        return self._pools[proxy]
+            self._pools[tls, proxy] = made
+        return self._pools[tls, proxy]
 
 
 class failures:
@@ -259,9 +260,13 @@ def _reason(error: Exception) -> str:
 def _proxy_for(url: str) -> str:
     """The proxy from the environment for a URL, empty for none. Loopback is reached directly."""
     parts = urllib.parse.urlsplit(url)
-    if is_loopback(parts.netloc) or urllib.request.proxy_bypass(parts.netloc):
+    if is_loopback(parts.netloc):
         return ""
-    return urllib.request.getproxies_environment().get(parts.scheme, "")
+    from urllib.request import getproxies_environment, proxy_bypass  # 10 ms
+
+    if proxy_bypass(parts.netloc):
+        return ""
+    return getproxies_environment().get(parts.scheme, "")
 
 
 def _tls_context(domain: str, access: Access, *, insecure: bool) -> ssl.SSLContext:
