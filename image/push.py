@@ -17,7 +17,7 @@ from pyctr.image.rendering import Content, Rendered, Source, Wishes
 from pyctr.image.transport import Access
 from pyctr.image.upload import Uploader
 from pyctr.rootless.errors import PyctrError
-from pyctr.storage import images, paths
+from pyctr.storage import images, paths, variants
 
 _SOURCES = 3  # repositories that are asked to share a blob
 
@@ -72,7 +72,7 @@ def naming(to: Reference) -> Iterator[None]:
 
 
 def _sources(store: paths.Store, to: Reference) -> dict[str, tuple[str, ...]]:
-    """By digest of a layer: the repositories of the same registry that may share it."""
+    """By digest of a layer: the repositories of the same registry whose local images have it too."""
     found: dict[str, tuple[str, ...]] = {}
     for row in images.list_images(store):
         named = [parse(name) for name in row.names]
@@ -81,7 +81,14 @@ def _sources(store: paths.Store, to: Reference) -> dict[str, tuple[str, ...]]:
         }
         for layer in row.image.layers if row.image and repositories else ():
             found[layer.digest] = (*found.get(layer.digest, ()), *repositories)
-    return {digest: tuple(dict.fromkeys(paths))[:_SOURCES] for digest, paths in found.items()}
+    return found
+
+
+def _holders(store: paths.Store, digest: str, to: Reference, named: tuple[str, ...]) -> tuple[str, ...]:
+    """The repositories that may share a blob: those that had it when it was pushed, then the named ones."""
+    start = f"{to.domain}/"
+    pushed = [name.removeprefix(start) for name in variants.holders(store, digest) if name.startswith(start)]
+    return tuple(dict.fromkeys([each for each in (*pushed, *named) if each != to.path]))[:_SOURCES]
 
 
 def push_layers(
@@ -101,18 +108,34 @@ def push_layers(
     def one(at: int, stop: threading.Event) -> Rendered:
         digest = entries[at].digest
         known = rendering.remembered(store, source, at, wishes)
-        if known and uploader.has_blob(known.content.descriptor):
+        if known and _shares(store, uploader, known.content.descriptor, shared, stop):
             progress.blob_done(digest, skipped=True)
             return known
         rendered = rendering.layer(store, source, at, wishes)
-        sources = shared.get(rendered.content.descriptor.digest, ())
+        blob = rendered.content.descriptor
+        sources = _holders(store, blob.digest, uploader.to, shared.get(blob.digest, ()))
         sent = send(uploader, rendered.content, entries[at], sources, stop, progress)
+        variants.remember_holder(store, blob.digest, uploader.name)
         progress.blob_done(digest, skipped=not sent)
         return rendered
 
     order = list(first.values())
     made = dict(zip(order, parallel.each(order, one), strict=True)) if order else {}
     return [made[first[entry.digest]] for entry in entries]
+
+
+def _shares(
+    store: paths.Store,
+    uploader: Uploader,
+    blob: Descriptor,
+    shared: dict[str, tuple[str, ...]],
+    stop: threading.Event,
+) -> bool:
+    """Whether the repository has a blob, or gets it from another one of the registry."""
+    if uploader.has_blob(blob):
+        return True
+    sources = _holders(store, blob.digest, uploader.to, shared.get(blob.digest, ()))
+    return bool(sources) and uploader.share_blob(blob, sources, stop)
 
 
 def send(

@@ -8,6 +8,7 @@ anew. Where a registry points to another host for an upload, the blob goes there
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 import urllib3
 
@@ -34,6 +35,7 @@ class Uploader:
     """A repository, written with the credentials of the user. Threads may share it."""
 
     def __init__(self, reference: Reference, access: Access) -> None:
+        self.to = reference
         self.name = reference.repository
         self.access = access
         self.session = Session(reference, access, "pull,push")
@@ -68,6 +70,12 @@ class Uploader:
         """
         upload = _Upload(self, content, moved, stop, sources)
         retrying(self.access, upload.attempt, lambda: upload.offset)
+
+    def share_blob(self, blob: Descriptor, sources: tuple[str, ...], stop: threading.Event) -> bool:
+        """Takes a blob from one of `sources` (repositories of the same registry), if that can be."""
+        content = Content(blob, _no_bytes)
+        upload = _Upload(self, content, lambda there: None, stop, sources)
+        return retrying(self.access, upload.share)
 
     def put_manifest(self, data: bytes, media_type: str, reference: str) -> None:
         """Writes a manifest under a tag or its digest. Invalid when the registry takes it for another."""
@@ -123,6 +131,15 @@ class _Upload:
         except Unreachable:
             self._chunk = min(self._chunk, max(_AFTER_BREAK, self._least))
             raise
+
+    def share(self) -> bool:
+        """Takes the blob from one of the sources; False when none gives it."""
+        if self._mounted(self._sources):
+            return True
+        if self.location:
+            self._ask("DELETE", self.location)[0].close()
+            self.location = ""
+        return False
 
     def _is_there(self) -> bool:
         """Asks how far a broken upload is; whether all of it has arrived, and only the answer was lost."""
@@ -293,6 +310,10 @@ class _Upload:
         if found.hexdigest() != value:
             hint = "Remove the image and pull or load it again."
             raise Invalid(f"blob {self._blob.digest} is damaged on disk", hint)
+
+
+def _no_bytes() -> BinaryIO:
+    raise AssertionError("a blob that is only shared has no bytes")
 
 
 class _closing:

@@ -1,7 +1,8 @@
-"""Which blobs layers became when they were compressed for somebody else: digests, not the bytes.
+"""What is known of blobs elsewhere: which blob a layer became when it was compressed, and who has a blob.
 
-A cache: a registry that has such a blob gets it from nobody again, and nothing is compressed for that. An
-entry may vanish at any time, or be empty after a power cut; those of layers that are gone are dropped.
+A cache, of digests and names, not of bytes: a registry that has a blob gets it from nobody again, and
+nothing is compressed for that. An entry may vanish at any time, be empty after a power cut, or be wrong by
+now; those of layers that are gone are dropped.
 """
 
 import os
@@ -12,6 +13,8 @@ from pyctr.storage import paths, records
 from pyctr.storage.blobs import parse_digest
 
 _VERSION = 1
+_MOST = 8  # repositories that are kept of one blob, the last ones
+_LAST = 1000  # entries that are kept of blobs that are not in the store
 
 
 class Variant(Value):
@@ -20,6 +23,13 @@ class Variant(Value):
     version: int
     digest: str
     size: int
+
+
+class Holders(Value):
+    """The repositories (quay.io/team/app) that had a blob, the last one first."""
+
+    version: int
+    repositories: tuple[str, ...]
 
 
 def find(store: paths.Store, digest: str, how: str) -> Variant | None:
@@ -32,11 +42,31 @@ def find(store: paths.Store, digest: str, how: str) -> Variant | None:
 
 def remember(store: paths.Store, digest: str, how: str, made: str, size: int) -> None:
     """Keeps what was made of a blob. A failure costs time only, and is passed over."""
+    _write(store, _path(store, digest, how), Variant(_VERSION, made, size))
+
+
+def holders(store: paths.Store, digest: str) -> tuple[str, ...]:
+    """The repositories that had a blob when it was last pushed."""
+    try:
+        return records.read_record(_path(store, digest, "at"), Holders, _VERSION).repositories
+    except (OSError, BrokenRecord):
+        return ()
+
+
+def remember_holder(store: paths.Store, digest: str, repository: str) -> None:
+    """Keeps that a repository has a blob."""
+    known = holders(store, digest)
+    if known[:1] != (repository,):
+        others = [each for each in known if each != repository]
+        record = Holders(_VERSION, (repository, *others)[:_MOST])
+        _write(store, _path(store, digest, "at"), record)
+
+
+def _write(store: paths.Store, path: str, record: Value) -> None:
     try:
         records.make_folder(store.variants())
         _drop_orphans(store)
-        record = Variant(_VERSION, made, size)
-        records.write_record(_path(store, digest, how), record, durable=False)
+        records.write_record(path, record, durable=False)
     except OSError:
         pass
 
@@ -46,6 +76,11 @@ def _path(store: paths.Store, digest: str, how: str) -> str:
 
 
 def _drop_orphans(store: paths.Store) -> None:
-    for name in os.listdir(store.variants()):
-        if not os.path.exists(store.blob(f"sha256:{name.partition('.')[0]}")):
-            os.unlink(f"{store.variants()}/{name}")
+    """Drops what is known of layers that are gone, and the oldest of what never was here."""
+    names = os.listdir(store.variants())
+    gone = [name for name in names if not os.path.exists(store.blob(f"sha256:{name.partition('.')[0]}"))]
+    others = [name for name in gone if name.endswith(".at")]
+    if len(others) < _LAST:
+        gone = [name for name in gone if not name.endswith(".at")]
+    for name in gone:
+        os.unlink(f"{store.variants()}/{name}")

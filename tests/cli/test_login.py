@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests import registries
 from tests.commands import Cli
+from tests.conftest import needs
 from tests.peers import Podman
 
 PASSWORD = "se:cr et"
@@ -260,3 +262,31 @@ def test_a_pull_uses_what_login_has_kept(cli: Cli, locked_registry: str) -> None
     login(cli, locked_registry)
     after = cli("pull", name, check=False).stderr
     assert "denied" in before and "denied" not in after
+
+
+def certificate(folder: pathlib.Path) -> dict[str, object]:
+    """A self-signed certificate for 127.0.0.1, as the registry's configuration names it."""
+    paths = {"certificate": str(folder / "ca.crt"), "key": str(folder / "server.key")}
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"]
+    argv += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    argv += ["-out", paths["certificate"], "-keyout", paths["key"]]
+    subprocess.run(argv, check=True, capture_output=True)
+    return dict(paths)
+
+
+def test_certificates_are_checked_and_can_be_given(cli: Cli, busybox: str, tmp_path: pathlib.Path) -> None:
+    needs("docker-registry", "openssl")
+    tls: registries.Section = {"tls": certificate(tmp_path)}
+    with registries.serve_with_password({"http": tls}) as registry:
+        strict = login(cli, registry, "--tls-verify=true", check=False)
+        assert strict.returncode == 125 and "certificate" in strict.stderr
+        assert not auth_file(cli).exists()
+        trusting = ("--tls-verify=true", "--cert-dir", tmp_path)
+        login(cli, registry, *trusting)
+        cli("push", "-q", *trusting, busybox, f"{registry}/app")
+        refused = cli("push", "-q", "--tls-verify", busybox, f"{registry}/app", check=False)
+        assert refused.returncode == 125 and "certificate" in refused.stderr
+        cli("push", "-q", "--tls-verify=false", busybox, f"{registry}/app:2")
+        assert (
+            cli("search", "--format", "{{.Name}}", *trusting, f"{registry}/").stdout == f"{registry}/app\n"
+        )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests import tokens
 from tests.commands import Cli
 from tests.conftest import needs
 from tests.images import PAGE
@@ -188,6 +189,23 @@ def test_a_login_is_used_and_nothing_of_it_shown(cli: Cli, busybox: str, locked_
     cli("push", "-q", busybox, f"{locked_registry}/other")
 
 
+def test_a_registry_with_tokens_is_logged_into_and_pushed_to(cli: Cli, busybox: str) -> None:
+    """Its token server gives what is asked for and no more, for a few seconds each time."""
+    needs("docker-registry", "openssl")
+    with tokens.serve() as (registry, asked):
+        assert cli("push", "-q", busybox, f"{registry}/app", check=False).returncode == 125
+        wrong = cli("login", "-u", "me", "-p", "wr0ng", registry, check=False)
+        assert wrong.returncode == 125 and "invalid username/password" in wrong.stderr
+        cli("login", "-u", "me", "-p", "secret", registry)
+        cli("push", "-q", busybox, f"{registry}/app")
+        cli("push", "-q", busybox, f"{registry}/next")
+        cli("pull", "-q", f"{registry}/next")
+        assert cli("search", "--list-tags", "--format", "{{.Tag}}", f"{registry}/app").stdout == "latest\n"
+        assert ["repository:app:pull", "repository:next:pull,push"] in [sorted(each) for each in asked]
+        cli("logout", registry)
+        assert cli("pull", "-q", f"{registry}/next", check=False).returncode == 125
+
+
 def test_what_was_pulled_is_shared_between_repositories(cli: Cli, pushed: str, registry: str) -> None:
     """A real registry gives a blob from one repository to the other."""
     cli("rmi", "-f", "-a")
@@ -218,5 +236,7 @@ def test_what_was_compressed_before_is_not_compressed_again(cli: Cli, busybox: s
         file.write(b"damaged")
     cli("push", "-q", busybox, f"{registry}/app:2")
     assert raw(f"{registry}/app:2") == raw(f"{registry}/app:1")
-    done = cli("push", "-q", busybox, f"{registry}/other", check=False)
+    cli("push", "-q", busybox, f"{registry}/shared")
+    options = ("--compression-format", "zstd")
+    done = cli("push", "-q", *options, busybox, f"{registry}/other", check=False)
     assert done.returncode == 125 and "is damaged on disk" in done.stderr

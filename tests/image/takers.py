@@ -58,7 +58,7 @@ class Taking(Handler):
         else:
             self.upload(repository, name.removeprefix("uploads/"))
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = serve
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = serve
 
     def query(self, name: str) -> str:
         return urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query).get(name, [""])[0]
@@ -79,6 +79,9 @@ class Taking(Handler):
         elif taken is None:
             self.body()
             self.answer(404)
+        elif self.command == "DELETE":
+            del self.taker.uploads[name]
+            self.answer(204)
         elif self.command == "GET":
             self.progress(204, repository, name)
         elif self.command == "PATCH":

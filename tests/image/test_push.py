@@ -474,6 +474,31 @@ def test_a_registry_that_shares_nothing_gets_the_bytes(
     check_arrived(taker, send(own_store, name, taker))
 
 
+def test_what_was_pushed_is_shared_with_the_next_repository(
+    own_store: Store, made: str, taker: Taker
+) -> None:
+    """Also when it was compressed for that: the second push neither compresses nor sends a layer."""
+    digest = send(own_store, made, taker)
+    taker.seen.clear()
+    found = lookup.find(own_store, made)
+    to = reference.parse(f"{taker.address}/next:1")
+    assert push.push(own_store, found.image, to, Wishes(), QUICK, SILENT) == digest
+    assert (taker.count("POST"), taker.count("PATCH"), taker.count("PUT", "/uploads/")) == (3, 0, 1)
+    assert not taker.uploads
+
+
+def test_what_is_shared_no_longer_is_sent(own_store: Store, made: str, taker: Taker) -> None:
+    send(own_store, made, taker)
+    taker.blobs.clear()
+    found = lookup.find(own_store, made)
+    digest = push.push(
+        own_store, found.image, reference.parse(f"{taker.address}/next:1"), Wishes(), QUICK, SILENT
+    )
+    taker.blobs = {("app", digest): data for (_, digest), data in taker.blobs.items()}
+    check_arrived(taker, digest)
+    assert not taker.uploads
+
+
 def pulled(store: Store, taker: Taker) -> str:
     """The image of the taker's manifest as the pull of `base` from it; its name."""
     data, media_type = taker.manifests["app", "1"]

@@ -28,6 +28,22 @@ def test_entries_of_layers_that_are_gone_are_dropped(own_store: Store) -> None:
     assert os.listdir(own_store.variants()) == [f"{second.partition(':')[2]}.zstd-9"]
 
 
+def test_the_last_holders_are_kept(own_store: Store) -> None:
+    digest = blobs.put_blob(own_store, b"layer")
+    assert variants.holders(own_store, digest) == ()
+    for number in (*range(20), 15):
+        variants.remember_holder(own_store, digest, f"example.com/{number}")
+    assert variants.holders(own_store, digest)[:2] == ("example.com/15", "example.com/19")
+    assert len(variants.holders(own_store, digest)) == 8
+
+
+def test_what_is_not_here_is_not_kept_without_end(own_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(variants, "_LAST", 5)
+    for number in range(20):
+        variants.remember_holder(own_store, f"sha256:{number:064x}", "example.com/x")
+    assert len(os.listdir(own_store.variants())) <= 6
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2}', '{"version": 1, "digest": 7}'])
 def test_a_broken_entry_is_none(own_store: Store, text: str) -> None:
     digest = blobs.put_blob(own_store, b"layer")
