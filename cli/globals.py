@@ -16,7 +16,18 @@ GLOBAL = Command(
         Option(
             ("--runroot",), "Folder of sockets and what else may vanish", "text", "FOLDER", complete="file"
         ),
-        Option(("--storage-driver",), "How layers become a root file system", "text", "DRIVER"),
+        Option(
+            ("--storage-driver",),
+            "How layers become a root file system: overlay, fuse-overlayfs, vfs",
+            "text",
+            "DRIVER",
+        ),
+        Option(
+            ("--storage-opt",),
+            "Option of the storage driver: overlay.mount_program=FILE, overlay.mountopt=WORDS",
+            "list",
+            "NAME=VALUE",
+        ),
         Option(("--version", "-v"), "Print the version"),
         Option(("--cdi-spec-dir",), kind="list", unsupported=True),
         Option(("--cgroup-manager",), kind="text", unsupported=True),
@@ -35,7 +46,6 @@ GLOBAL = Command(
         Option(("--runtime",), kind="text", unsupported=True),
         Option(("--runtime-flag",), kind="list", unsupported=True),
         Option(("--ssh",), kind="text", unsupported=True),
-        Option(("--storage-opt",), kind="list", unsupported=True),
         Option(("--syslog",), unsupported=True),
         Option(("--tls-ca",), kind="text", unsupported=True),
         Option(("--tls-cert",), kind="text", unsupported=True),

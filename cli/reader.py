@@ -39,7 +39,10 @@ class Options:
             raise AttributeError(f"no option has the dest {name!r}")
         from pyctr.storage.paths import default_store
 
-        self.store = default_store(self.__dict__.get("root"), self.__dict__.get("runroot"))
+        given = self.__dict__.get
+        self.store = default_store(
+            given("root"), given("runroot"), given("storage_driver"), given("storage_opt", ())
+        )
         return self.store
 
 

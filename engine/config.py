@@ -6,10 +6,9 @@ The result is cached under the runtime folder: `tomllib` and its `re` would take
 
 import os
 
-from pyctr.rootless import jsontext
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
-from pyctr.storage import records
+from pyctr.storage import confcache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from pyctr.storage.paths import Store
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 CACHE = "containers.conf.json"
 _SYSTEM = ("/usr/share/containers/containers.conf", "/etc/containers/containers.conf")
 
@@ -63,14 +62,6 @@ class Config(Value):
     stop_timeout: int | None = None
 
 
-class Cached(Value):
-    """The parsed result of files that had these stamps."""
-
-    version: int
-    stamps: str
-    config: Config
-
-
 _TABLES = {
     "containers": (
         "annotations cgroupns default_capabilities default_ulimits dns_options dns_searches dns_servers "
@@ -85,28 +76,8 @@ _TABLES = {
 
 def load(store: "Store") -> Config:
     """The configuration of this user. PyctrError names a file that is not TOML."""
-    stamped = [(path, stamp) for path in files() if (stamp := _stamp(path))]
-    if not stamped:
-        return Config()
-    stamps = jsontext.dumps(stamped)
-    cache = f"{store.runroot}/{CACHE}"
-    try:
-        cached = records.read_record(cache, Cached, CACHE_VERSION)
-        if cached.stamps == stamps:
-            return cached.config
-    except (OSError, PyctrError):
-        pass
-    config = parse([path for path, _ in stamped])
-    _remember(cache, Cached(CACHE_VERSION, stamps, config))
-    return config
-
-
-def _remember(path: str, cached: Cached) -> None:
-    try:
-        records.make_folder(os.path.dirname(path))
-        records.write_record(path, cached, durable=False)
-    except OSError:
-        pass  # a cache
+    found = confcache.load(files(), f"{store.runroot}/{CACHE}", Config, CACHE_VERSION, parse)
+    return found or Config()
 
 
 def files() -> list[str]:
@@ -132,30 +103,11 @@ def _standard_files() -> list[str]:
     return found
 
 
-def _stamp(path: str) -> str:
-    """What changes when a file does; empty when there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return ""
-    return f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}:{status.st_size}"
-
-
 def parse(paths: list[str]) -> Config:
     """The configuration in these files."""
-    import tomllib
-
     merged: dict[str, Any] = {}
     for path in paths:
-        try:
-            with open(path, "rb") as file:
-                data = tomllib.load(file)
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            raise PyctrError(
-                f"cannot read {path}: {error}", "Repair the file; containers.conf(5) describes it."
-            ) from None
+        data = confcache.read_toml(path, "containers.conf(5)")
         for table, keys in _TABLES.items():
             _merge(merged, data.get(table), keys.split(" "), path)
     return Config(**merged)

@@ -133,9 +133,11 @@ def root_file_system(store: paths.Store, request: Request, image: "Image | None"
     if image is None:
         return Rootfs("path", path=request.rootfs, read_only=request.read_only)
     key, layer_names = layers.ensure_layers(store, image, maps)
+    driver = drivers.chosen(store)
     return Rootfs(
         "image",
-        driver=drivers.chosen(store),
+        driver=driver,
+        options=drivers.options_of(driver, store.options),
         key=key,
         layers=tuple(layer_names),
         read_only=request.read_only,

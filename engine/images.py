@@ -4,7 +4,7 @@ from pyctr.image import lookup, reference
 from pyctr.rootless import jsontext
 from pyctr.rootless.errors import BrokenRecord, InUse, NoSuchObject, PyctrError
 from pyctr.rootless.values import Value
-from pyctr.storage import blobs, images, layers, paths, sweep
+from pyctr.storage import blobs, drivers, images, layers, paths, sweep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -190,14 +190,15 @@ def graph_driver(store: "Store", image: "Image") -> "dict[str, Any]":
     from pyctr.rootless import userns
 
     try:
+        driver = drivers.chosen(store)
         folder = store.layers(layers.layer_key(store, userns.default_maps()))
     except PyctrError:
-        return {"Name": "overlay", "Data": {}}
+        return {"Name": "", "Data": {}}
     diffs = [f"{folder}/{layers.layer_name(layer.chain_id)}/{paths.LAYER_DIFF}" for layer in image.layers]
     data = {"UpperDir": diffs[-1]} if diffs else {}
     if len(diffs) > 1:
         data["LowerDir"] = ":".join(diffs[-2::-1])
-    return {"Name": "overlay", "Data": data}
+    return {"Name": driver, "Data": data}
 
 
 def annotations(store: "Store", image: "Image") -> "dict[str, Any]":

@@ -9,6 +9,7 @@ from pyctr import __version__
 from pyctr.engine import listing, truth
 from pyctr.rootless import capabilities, cgroups, diagnose, processes, userns
 from pyctr.rootless.errors import PyctrError
+from pyctr.storage import drivers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # The version of podman whose commands and output pyctr follows: scripts compare it with the features they
 # need.
 API_VERSION = "5.8.0"
+HELPERS = ("pasta", "slirp4netns", "fuse-overlayfs")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 _FILE_SYSTEMS = {  # statfs(2): magic number -> the words that podman uses
     0xEF53: "extfs",
@@ -56,7 +58,9 @@ def architecture() -> str:
 
 
 def info(store: "Store") -> "dict[str, Any]":
-    """Facts about this machine and the store. Makes nothing and changes nothing."""
+    """Facts about this machine and the store. Makes nothing but what trying the storage drivers leaves: a
+    file in the runtime folder that remembers the one that works.
+    """
     return {
         "host": host(store),
         "plugins": {
@@ -98,7 +102,7 @@ def host(store: "Store") -> "dict[str, Any]":
             "version": f"pyctr {__version__}",
         },
         "os": "linux",
-        **{name: helper(name) for name in ("pasta", "slirp4netns") if processes.find_executable(name)},
+        **{name: helper(name) for name in HELPERS if processes.find_executable(name)},
         "remoteSocket": {"exists": False, "path": ""},
         "rootlessNetworkCmd": "pasta" if processes.find_executable("pasta") else "slirp4netns",
         "security": security(),
@@ -192,14 +196,14 @@ def storage(store: "Store") -> "dict[str, Any]":
     total, used = space(store.root)
     return {
         "containerStore": counts(store),
-        "graphDriverName": "overlay",
-        "graphOptions": {},
+        "graphDriverName": drivers.chosen(store),
+        "graphOptions": dict([option.split("=", 1) for option in store.options]),
         "graphRoot": store.root,
         "graphRootAllocated": total,
         "graphRootUsed": used,
         "graphStatus": {
             "Backing Filesystem": file_system(store.root),
-            "Native Overlay Diff": "true",
+            "Native Overlay Diff": "true" if drivers.chosen(store) == "overlay" else "false",
             "Supports d_type": "true",
             "Using metacopy": "false",
         },

@@ -6,6 +6,7 @@ from pyctr.storage import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyctr.storage.drivers import Tree
     from pyctr.storage.paths import Store
 
 
@@ -36,8 +37,12 @@ def upper_sizes(store: "Store", ids: "list[str]") -> "dict[str, int]":
     """Bytes in the upper layer of each container. Its folders may belong to subordinate ids: read as their
     root.
     """
-    folders = [f"{store.container(each)}/{paths.UPPER}" for each in ids]
-    return dict(zip(ids, folder_sizes(folders), strict=True))
+    from pyctr.rootless import userns
+
+    if not ids:
+        return {}
+    parts = [_parts(store, each) for each in ids]
+    return dict(zip(ids, userns.call_mapped(userns.default_maps(), _own_sizes, parts), strict=True))
 
 
 def folder_sizes(folders: "list[str]") -> "list[int]":
@@ -52,6 +57,37 @@ def folder_sizes(folders: "list[str]") -> "list[int]":
 
 def tree_sizes(folders: "list[str]") -> "list[int]":
     return [tree_size(folder) for folder in folders]
+
+
+def _parts(store: "Store", container_id: str) -> "tuple[str, Tree]":
+    """The driver of a container and what it mounts; for one that cannot be read just its upper folder."""
+    from pyctr.runtime import rootfs
+    from pyctr.runtime.spec import SPEC_VERSION, Spec
+    from pyctr.storage import records
+    from pyctr.storage.drivers import Tree
+
+    folder = store.container(container_id)
+    try:
+        spec = records.read_record(f"{folder}/{paths.SPEC}", Spec, SPEC_VERSION)
+    except (OSError, PyctrError):
+        return "", Tree("", (), folder)
+    return spec.rootfs.driver if spec.rootfs.kind == "image" else "", rootfs.tree_of(store, spec)
+
+
+def _own_sizes(parts: "list[tuple[str, Tree]]") -> "list[int]":
+    return [own_size(driver, tree) for driver, tree in parts]
+
+
+def own_size(driver: str, tree: "Tree") -> int:
+    """Bytes of what a container has added to its layers or changed in them."""
+    if driver != "vfs":
+        return tree_size(f"{tree.folder}/{paths.UPPER}")
+    import stat
+
+    from pyctr.storage import changes
+
+    found = [each.status for each in changes.changes(driver, tree) if each.status is not None]
+    return sum([status.st_size for status in found if stat.S_ISREG(status.st_mode)])
 
 
 def tree_size(folder: str) -> int:

@@ -11,7 +11,7 @@ import os
 
 from pyctr.rootless import processes, syscalls, userns
 from pyctr.runtime import messages
-from pyctr.runtime.messages import Born, Channel, Entered, Go, Mapped, Prepare, Prepared
+from pyctr.runtime.messages import Born, Channel, Entered, Go, Mapped, Prepare, Prepared, Serve
 from pyctr.runtime.spec import Namespace
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyctr.rootless import cgroups
     from pyctr.runtime.rootfs import Scene
     from pyctr.runtime.spec import Spec
+    from pyctr.storage.drivers import Server
 
 _FLAGS = {
     "mnt": syscalls.CLONE_NEWNS,
@@ -121,7 +122,7 @@ def _init(channel: Channel, streams: "tuple[int, int, int]") -> "NoReturn":
         link.raise_loopback()
         link.allow_ping()
     _adjust_oom(spec)
-    scene = rootfs.Scene(store, spec)
+    scene = rootfs.Scene(store, spec, lambda server: _ask_to_serve(channel, server))
     for step in rootfs.plan(store, spec):
         if request.debug:
             os.write(2, f"init: {step.describe()}\n".encode())
@@ -140,6 +141,12 @@ def _init(channel: Channel, streams: "tuple[int, int, int]") -> "NoReturn":
     if is_hung_up(channel):
         os._exit(137)
     prepared.execute()
+
+
+def _ask_to_serve(channel: Channel, server: "Server") -> None:
+    """Whatever touches the mount from here on waits for the process that the monitor starts."""
+    channel.send(Serve(server.argv, server.folder), (server.device,))
+    os.close(server.device)
 
 
 def _adjust_oom(spec: "Spec") -> None:

@@ -3,7 +3,7 @@
 launch  -> monitor   Begin                         make these namespaces
 launch  -> monitor   Launch                        start this container in them
 monitor -> launch    Started, Failed
-init    -> monitor   Entered, Born, Prepared, Failed; end of file when the command has been executed
+init    -> monitor   Entered, Born, Serve, Prepared, Failed; end of file when the command has been executed
 monitor -> init      Mapped, Prepare, Go; end of file when the monitor has died
 """
 
@@ -96,6 +96,13 @@ class Prepare(Value):
     debug: bool = False
 
 
+class Serve(Value):
+    """Start the process that serves the root file system: storage.drivers.Server. Its device comes along."""
+
+    argv: tuple[str, ...]
+    folder: str
+
+
 class Prepared(Value):
     """All is set up; the master of the terminal comes along when the container has one."""
 
@@ -106,7 +113,7 @@ class Go(Value):
 
 _KINDS: "dict[str, type[Value]]" = {
     kind.__name__: kind
-    for kind in (Begin, Launch, Started, Failed, Entered, Mapped, Born, Prepare, Prepared, Go)
+    for kind in (Begin, Launch, Started, Failed, Entered, Mapped, Born, Prepare, Serve, Prepared, Go)
 }
 
 

@@ -14,7 +14,7 @@ import os
 import select
 import time
 
-from pyctr.rootless import processes, syscalls
+from pyctr.rootless import processes, syscalls, userns
 from pyctr.rootless.errors import PyctrError
 from pyctr.runtime import messages, state
 from pyctr.runtime.birth import Newborn
@@ -26,13 +26,14 @@ from pyctr.runtime.messages import (
     Launch,
     Prepare,
     Prepared,
+    Serve,
     Started,
 )
 from pyctr.runtime.pipes import Pipes
 from pyctr.runtime.spec import SPEC_VERSION, Spec
 from pyctr.runtime.state import ExitRecord, State
 from pyctr.runtime.streams import Streams, open_log
-from pyctr.storage import paths, records
+from pyctr.storage import drivers, paths, records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Monitor:
         self.pid = 0  # of the container's pid 1
         self.status: int | None = None  # its wait status
         self.helper = 0  # pid of the network helper
+        self.server = 0  # pid of the process that serves the root file system, where one has to
         self.cgroup = newborn.cgroup
         self.signals = -1
 
@@ -108,6 +110,8 @@ class Monitor:
         size = (self.launch.rows, self.launch.columns)
         names = (self.store.root, self.store.runroot, self.spec.id)
         channel.send(Prepare(*names, routes, *size, debug=self.launch.debug))
+        if self.spec.rootfs.kind == "image" and drivers.is_served(self.spec.rootfs.driver):
+            self._serve_root(channel)
         self._record_running()  # while init mounts; the command is executed after it
         streams = Streams(open_log(self.store, self.spec), pipes, stdin_open=self.spec.process.stdin_open)
         _prepared, fds = self._await(channel, Prepared)
@@ -149,17 +153,17 @@ class Monitor:
         poll = select.poll()
         poll.register(channel.fileno(), select.POLLIN)
         poll.register(self.control.fileno(), 0)
-        helper = os.pidfd_open(self.helper) if self.helper else -1
-        if helper >= 0:
-            poll.register(helper, select.POLLIN)
+        watched = {os.pidfd_open(pid): pid for pid in (self.helper, self.server) if pid}
+        for fd in watched:
+            poll.register(fd, select.POLLIN)
         try:
-            return self._await_event(poll, channel, kind, helper)
+            return self._await_event(poll, channel, kind, watched)
         finally:
-            if helper >= 0:
-                os.close(helper)
+            for fd in watched:
+                os.close(fd)
 
     def _await_event(
-        self, poll: select.poll, channel: Channel, kind: "type[V]", helper: int
+        self, poll: select.poll, channel: Channel, kind: "type[V]", watched: "dict[int, int]"
     ) -> "tuple[V, list[int]]":
         while True:
             ready = [fd for fd, _ in poll.poll()]
@@ -167,15 +171,28 @@ class Monitor:
                 message, fds = channel.receive()
                 if isinstance(message, kind):
                     return message, fds
+                self._raise_end(watched)
                 if isinstance(message, Failed):
                     raise message.error()
                 raise PyctrError("the container's init ended while it was set up", _KILLED)
-            if helper in ready:  # init would wait for its route in vain
-                from pyctr.runtime import nethelper
-
-                raise nethelper.failure(self.spec.network, self._network_log())
+            if not watched.keys().isdisjoint(ready):  # init would wait in vain
+                self._raise_end(watched)
             if self.control.fileno() in ready:
                 raise EOFError("the command gave up")
+
+    def _raise_end(self, watched: "dict[int, int]") -> None:
+        """Raises what a helper that has ended has said: init knows only what came of it."""
+        poll = select.poll()
+        for fd in watched:
+            poll.register(fd, select.POLLIN)
+        for fd, _ in poll.poll(_PATIENCE if self.server else 0):
+            if watched[fd] == self.server:
+                from pyctr.storage import serving
+
+                raise serving.failure(self._server_log())
+            from pyctr.runtime import nethelper
+
+            raise nethelper.failure(self.spec.network, self._network_log())
 
     def _await_execution(self, channel: Channel) -> None:
         """End of file means that the command has been executed (the channel is close-on-exec)."""
@@ -195,6 +212,19 @@ class Monitor:
 
         self.helper, ready = nethelper.start(helper, self.pid, self._network_log())
         return ready
+
+    def _serve_root(self, channel: Channel) -> None:
+        """Starts the process that init has asked for: nothing else can touch the mount before."""
+        from pyctr.storage import serving
+
+        asked, [device] = self._await(channel, Serve)
+        server = drivers.Server(asked.argv, asked.folder, device)
+        join = (lambda: None) if self.cgroup is None else self.cgroup.enter
+        maps = self.spec.id_maps or userns.default_maps()
+        self.server = serving.start(server, maps, self._server_log(), join)
+
+    def _server_log(self) -> str:
+        return f"{self.store.container_run(self.spec.id)}/{paths.STORAGE_LOG}"
 
     def _network_log(self) -> str:
         return f"{self.store.container_run(self.spec.id)}/{paths.NETWORK_LOG}"
@@ -263,6 +293,8 @@ class Monitor:
         self.status = ended.get(self.pid, self.status)
         if self.helper in ended:
             self.helper = 0
+        if self.server in ended:
+            self.server = 0
 
     # When it has ended.
 
@@ -280,6 +312,7 @@ class Monitor:
         except OSError:
             pass  # a full disk: the clients are told all the same, and the next call sees no process
         self._stop_helper()
+        self._await_server()
         if self.cgroup is not None:
             self.cgroup.remove()
         self._say_farewell(streams, ended)
@@ -342,7 +375,7 @@ class Monitor:
             return
         if self.cgroup is not None and self.cgroup.kill():
             return
-        processes.kill_children({self.helper})
+        processes.kill_children({self.helper, self.server})
 
     def _stop_helper(self) -> None:
         if self.helper:
@@ -350,9 +383,18 @@ class Monitor:
             os.waitpid(self.helper, 0)
             self.helper = 0
 
+    def _await_server(self) -> None:
+        """With the container went its mounts, and with them what served the root file system."""
+        if self.server:
+            from pyctr.storage import serving
+
+            serving.await_end(self.server)
+            self.server = 0
+
     def _end_everything(self) -> None:
         """After a failed start: nothing that was made outlives this process."""
-        pids, self.pid, self.helper, self.child = (self.pid, self.helper, self.child), 0, 0, 0
+        pids = (self.pid, self.helper, self.child, self.server)
+        self.pid = self.helper = self.child = self.server = 0
         for pid in pids:
             if pid:
                 try:

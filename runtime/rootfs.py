@@ -15,6 +15,10 @@ from pyctr.rootless.values import Value
 from pyctr.runtime.spec import Mount, Spec
 from pyctr.storage import drivers, paths
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 DEVICES = ("full", "null", "random", "tty", "urandom", "zero")
 _DEV_LINKS = (
     ("fd", "/proc/self/fd"),
@@ -30,9 +34,13 @@ _TMPFS_WORDS = ("ro", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec", 
 
 
 class Scene:
-    """What the steps share: where the container is, and the descriptors that one step leaves to another."""
+    """What the steps share: where the container is, and the descriptors that one step leaves to another.
 
-    def __init__(self, store: paths.Store, spec: Spec) -> None:
+    `serve` has the process started that a root file system of FUSE needs.
+    """
+
+    def __init__(self, store: paths.Store, spec: Spec, serve: "Callable[[drivers.Server], None]") -> None:
+        self.serve = serve
         self.store = store
         self.spec = spec
         self.folder = store.container(spec.id)
@@ -67,7 +75,9 @@ class MountRoot(Step):
             mounts.set_options(tree, ())
             scene.root.attach(tree, os.open(target, os.O_PATH | os.O_CLOEXEC))
         else:
-            drivers.by_name(rootfs.driver).mount(tree_of(scene.store, scene.spec), target)
+            server = drivers.by_name(rootfs.driver).mount(tree_of(scene.store, scene.spec), target)
+            if server is not None:
+                scene.serve(server)
         scene.root = Root(os.open(target, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
@@ -75,7 +85,7 @@ def tree_of(store: paths.Store, spec: Spec) -> drivers.Tree:
     """What the storage driver of a container made from an image has to mount."""
     rootfs = spec.rootfs
     layers = store.layers(rootfs.key)
-    return drivers.Tree(layers, rootfs.layers, store.container(spec.id), rootfs.volatile)
+    return drivers.Tree(layers, rootfs.layers, store.container(spec.id), rootfs.volatile, rootfs.options)
 
 
 class MountNew(Step):

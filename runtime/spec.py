@@ -75,7 +75,8 @@ class Rootfs(Value):
     """
 
     kind: str  # image or path
-    driver: str = "overlay"
+    driver: str = "overlay"  # of storage.drivers
+    options: tuple[str, ...] = ()  # of the driver
     key: str = ""  # folder of the layers under layers/: <format>-<map>
     layers: tuple[str, ...] = ()  # names of layer folders under that, lowest first
     path: str = ""  # with kind path

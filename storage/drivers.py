@@ -1,6 +1,8 @@
 """The storage drivers: how unpacked layers become the root of a container. One module each.
 
     overlay          the kernel's, mounted in the container's own namespaces          layers: overlay
+    fuse-overlayfs   a process of that name serves the mount                          layers: marks
+    vfs              a copy of all layers for each container                          layers: marks
 
 Layers of a format that two drivers share are shared; those of different formats and of different id maps
 have different folders (`layers.layer_key`) and never meet. A container records its driver and keeps it.
@@ -10,6 +12,7 @@ import os
 
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
+from pyctr.storage.paths import LAYER_DIFF
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,8 +65,8 @@ class Server(Value):
     device: int
 
 
-NAMES = ("overlay",)
-DEFAULT = "overlay"
+_FLAGS = {"nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 1024, "nodiratime": 2048}  # linux/mount.h
+NAMES = ("overlay", "fuse-overlayfs", "vfs")  # in the order in which they are tried
 
 
 def by_name(name: str) -> "Driver":
@@ -72,17 +75,84 @@ def by_name(name: str) -> "Driver":
         from pyctr.storage import overlay
 
         return overlay
+    if name == "fuse-overlayfs":
+        from pyctr.storage import fuseoverlayfs
+
+        return fuseoverlayfs
+    if name == "vfs":
+        from pyctr.storage import vfs
+
+        return vfs
     raise PyctrError(f"storage driver {name!r} is not supported", f"Use {', '.join(NAMES)}.")
 
 
+def is_served(name: str) -> bool:
+    """Whether a process serves what the driver mounts."""
+    return name == "fuse-overlayfs"
+
+
 def chosen(store: "Store") -> str:
-    """The name of the driver for new containers of a store: what the user says, else what works here."""
-    return DEFAULT
+    """The name of the driver for new containers of a store: what the user says, else the first that works.
+
+    Trying is remembered until the next boot. PyctrError when a driver that was asked for cannot work, or
+    none can.
+    """
+    candidates = store.drivers or NAMES
+    if len(candidates) == 1:
+        by_name(candidates[0]).check(store.options)
+        return candidates[0]
+    from pyctr.storage import choice
+
+    return choice.first_working(store, candidates)
 
 
 def layer_format(store: "Store") -> str:
     """The format of the layers that new containers of a store need."""
     return by_name(chosen(store)).FORMAT
+
+
+def missing_layer(tree: Tree) -> PyctrError | None:
+    """The error for a layer of the tree that is not there."""
+    for name in tree.lower:
+        path = f"{tree.layers}/{name}/{LAYER_DIFF}"
+        if not os.path.isdir(path):
+            return PyctrError(f"layer {path} is missing", "Pull or load the image again.")
+    return None
+
+
+def option(options: "tuple[str, ...]", name: str) -> str:
+    """The value of the option `name`; empty when it is not given."""
+    values = [value for key, _, value in [each.partition("=") for each in options] if key == name]
+    return values[-1] if values else ""
+
+
+def options_of(name: str, options: "tuple[str, ...]") -> "tuple[str, ...]":
+    """Those of the options that mean something to a driver: all are about overlays."""
+    return () if name == "vfs" else options
+
+
+def mount_words(options: "tuple[str, ...]") -> "tuple[int, list[str]]":
+    """The words of mountopt: flags of mount(2), and what is left for the file system.
+
+    metacopy and redirect_dir, which podman's own storage.conf may have, need privileges that no user has.
+    """
+    flags, words = 0, []
+    for word in option(options, "mountopt").split(","):
+        if word in _FLAGS:
+            flags |= _FLAGS[word]
+        elif word and word.partition("=")[0] not in ("metacopy", "redirect_dir"):
+            words.append(word)
+    return flags, words
+
+
+def refuse_options(driver: str, options: "tuple[str, ...]", known: "tuple[str, ...]") -> None:
+    """PyctrError for the first option that a driver does not know."""
+    for option in options:
+        if option.partition("=")[0] not in known:
+            raise PyctrError(
+                f"storage driver {driver} has no option {option!r}",
+                f"It knows: {', '.join(known) or 'none'}.",
+            )
 
 
 def make_folders(folder: str, model: str, names: "tuple[str, str]") -> None:

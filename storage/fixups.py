@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from pyctr.rootless import syscalls
 from pyctr.rootless.errors import PyctrError
+from pyctr.storage.copying import copy_file, copy_status
 from pyctr.storage.unpack import Pending, link_within, shown
 from pyctr.storage.whiteouts import DEVICES
-from pyctr.storage.xattrs import set_xattrs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ _IN_ROOT = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_MAGICLINKS
 _HANDLE = os.O_PATH | os.O_NOFOLLOW
 _READ_FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-_COPY = 1 << 30
 
 
 def mend(layer: int, below: Sequence[int], pending: Pending, dialect: "Dialect" = DEVICES) -> None:
@@ -102,20 +101,11 @@ def _copy_folder_status(model: int, folder: int) -> None:
         if stat.S_ISDIR(status.st_mode):
             opened = os.open(b".", _READ_FOLDER, dir_fd=model)
             try:
-                _copy_status(opened, folder, status)
+                copy_status(opened, folder)
             finally:
                 os.close(opened)
     finally:
         os.close(model)
-
-
-def _copy_status(source: int, target: int, status: os.stat_result) -> None:
-    """Owner, mode, attributes and times, in the order that keeps them."""
-    os.fchown(target, status.st_uid, status.st_gid)
-    os.fchmod(target, stat.S_IMODE(status.st_mode))
-    names = [os.fsencode(name) for name in os.listxattr(source)]
-    set_xattrs(target, {name: os.getxattr(source, name) for name in names})
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _complete_link(
@@ -173,16 +163,11 @@ def _copy(source: int, folder: int, leaf: bytes) -> None:
         return
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EPERM, "the target is not a file")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     opened = os.open(f"/proc/self/fd/{source}", os.O_RDONLY | os.O_CLOEXEC)
-    copy = os.open(leaf, flags, 0o600, dir_fd=folder)
     try:
-        while os.sendfile(copy, opened, None, _COPY):
-            pass
-        _copy_status(opened, copy, status)
+        copy_file(opened, folder, leaf)
     finally:
         os.close(opened)
-        os.close(copy)
 
 
 def _hide_all(layer: int, below: Sequence[int], dialect: "Dialect") -> None:

@@ -16,9 +16,8 @@ _EMPTY = "empty"  # a lower folder for images without layers
 
 
 def check(options: tuple[str, ...]) -> None:
-    """Whether the kernel knows the overlay; whether a folder can carry one is seen by trying."""
-    if "mount_program" in [option.partition("=")[0] for option in options]:
-        raise PyctrError("the option mount_program goes with the storage driver fuse-overlayfs")
+    """Whether the kernel can mount one is seen by trying."""
+    drivers.refuse_options("overlay", options, ("mountopt",))
 
 
 def mount(tree: Tree, target: str) -> None:
@@ -31,12 +30,16 @@ def mount(tree: Tree, target: str) -> None:
     if not names:
         os.makedirs(f"{tree.layers}/{_EMPTY}", exist_ok=True)
         names = [_EMPTY]
+    if not os.path.isdir(f"{tree.layers}/{names[0]}"):
+        raise drivers.missing_layer(tree) or FileNotFoundError(names[0])
     drivers.make_folders(tree.folder, f"{tree.layers}/{names[0]}", (paths.UPPER, paths.WORK))
     upper, work = f"{tree.folder}/{paths.UPPER}", f"{tree.folder}/{paths.WORK}"
     options = f"lowerdir={':'.join(names)},upperdir={_escape(upper)},workdir={_escape(work)},userxattr"
     if tree.volatile:
         _forget_earlier_mount(work)
         options += ",volatile"
+    flags, words = drivers.mount_words(tree.options)
+    options = ",".join([options, *words])
     if len(options) >= os.sysconf("SC_PAGE_SIZE"):
         raise PyctrError(
             f"{len(names)} layers in {tree.layers} need {len(options)} bytes of options, more than a page",
@@ -44,9 +47,9 @@ def mount(tree: Tree, target: str) -> None:
         )
     os.chdir(tree.layers)
     try:
-        syscalls.mount("overlay", target, "overlay", 0, options)
+        syscalls.mount("overlay", target, "overlay", flags, options)
     except OSError as error:
-        raise _explain(error, tree.layers, names) from None
+        raise _explain(error, tree) from None
     finally:
         os.chdir("/")
 
@@ -69,11 +72,8 @@ def _escape(path: str) -> str:
     return path.replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
 
 
-def _explain(error: OSError, layers: str, names: "list[str]") -> PyctrError:
-    for name in names:
-        if not os.path.isdir(f"{layers}/{name}"):
-            return PyctrError(f"layer {layers}/{name} is missing", "Pull or load the image again.")
-    return PyctrError(
-        f"cannot mount the overlay of {len(names)} layers: {error.strerror}",
-        "Run 'pyctr doctor' to see why.",
+def _explain(error: OSError, tree: Tree) -> PyctrError:
+    return drivers.missing_layer(tree) or PyctrError(
+        f"cannot mount the overlay of {len(tree.lower)} layers: {error.strerror}",
+        "Run 'pyctr doctor' to see why; --storage-driver chooses another driver.",
     )

@@ -10,6 +10,7 @@ from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
 
 LAYER_NAME_LENGTH = 24  # 120 bits in base32: 127 lower layers still fit in one page of mount options
+SYSTEM_STORAGE_CONF = ("/etc/containers/storage.conf", "/usr/share/containers/storage.conf")
 TEMPORARY = "tmp."  # prefix of an object that is being built or removed; swept when its lock can be taken
 
 
@@ -38,6 +39,8 @@ class Store(Value):
 
     root: str
     runroot: str
+    drivers: tuple[str, ...] = ()  # the storage drivers to choose from; none is all
+    options: tuple[str, ...] = ()  # of the driver
 
     def blobs(self) -> str:
         """blobs/<algorithm>/<hex>: content by digest. The root itself is an OCI image layout (see
@@ -164,6 +167,7 @@ EPHEMERAL = (
 ATTACH_SOCKET = "attach"
 EXEC_SESSIONS = "exec"
 NETWORK_LOG = "network.log"  # what the network helper had to say
+STORAGE_LOG = "storage.log"  # what the process that serves the root file system had to say
 
 # Inside the folder of a layer.
 LAYER_DIFF = "diff"
@@ -178,21 +182,59 @@ VOLUME_FILL_DRAFT = "fill.draft"  # a copy of the image's content that is being 
 VOLUME_FILL = "fill"  # a whole one, on its way into data/
 
 
-def default_store(root: str | None = None, runroot: str | None = None) -> Store:
-    """The store of this user: `root` or $XDG_DATA_HOME/pyctr, `runroot` or $XDG_RUNTIME_DIR/pyctr.
+def default_store(
+    root: str | None = None,
+    runroot: str | None = None,
+    driver: str | None = None,
+    options: tuple[str, ...] = (),
+) -> Store:
+    """The store of this user: `root`, else what storage.conf says, else $XDG_DATA_HOME/pyctr; `runroot`
+    likewise, else $XDG_RUNTIME_DIR/pyctr.
 
-    Without XDG_RUNTIME_DIR (su, cron) the runtime folder is /run/user/UID when it exists, else
-    /tmp/pyctr-UID, made with mode 0700 and refused when it belongs to somebody else.
+    `driver` and `options` are those of the command line; STORAGE_DRIVER and STORAGE_OPTS come before the
+    file. Without XDG_RUNTIME_DIR (su, cron) the runtime folder is /run/user/UID when it exists, else
+    /tmp/pyctr-UID, made with mode 0700 and refused when it belongs to somebody else. PyctrError names a
+    storage.conf that is wrong.
     """
-    env = os.environ
+    asked, words = driver or os.environ.get("STORAGE_DRIVER", ""), options or _storage_opts()
+    usual = os.path.abspath(runroot) if runroot else _usual_runroot()
+    if not (asked or words or storage_conf_files()):
+        return Store(os.path.abspath(root or _usual_root()), usual)
+    from pyctr.storage import configuration
+
+    said = configuration.load(usual)
+    return Store(
+        os.path.abspath(root or said.root or _usual_root()),
+        usual if runroot else os.path.abspath(said.runroot or usual),
+        *configuration.choice(said, asked, words),
+    )
+
+
+def storage_conf_files() -> "list[str]":
+    """The files of containers-storage.conf(5) that there are, the last word last. CONTAINERS_STORAGE_CONF
+    replaces all.
+    """
+    if only := os.environ.get("CONTAINERS_STORAGE_CONF"):
+        return [only]
+    home = os.environ.get("XDG_CONFIG_HOME") or f"{os.environ.get('HOME', '')}/.config"
+    system = [path for path in SYSTEM_STORAGE_CONF if os.path.exists(path)][:1]
+    own = f"{home}/containers/storage.conf"
+    return [*system, own] if os.path.exists(own) else system
+
+
+def _storage_opts() -> tuple[str, ...]:
+    return tuple([word for word in os.environ.get("STORAGE_OPTS", "").split(",") if word])
+
+
+def _usual_root() -> str:
+    home = os.environ.get("XDG_DATA_HOME") or f"{os.environ.get('HOME') or _home(os.getuid())}/.local/share"
+    return os.path.abspath(f"{home}/pyctr")
+
+
+def _usual_runroot() -> str:
     uid = os.getuid()
-    if root is None:
-        home = env.get("XDG_DATA_HOME") or f"{env.get('HOME') or _home(uid)}/.local/share"
-        root = f"{home}/pyctr"
-    if runroot is None:
-        base = env.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
-        runroot = f"{base}/pyctr" if os.access(base, os.W_OK) else _private_tmp(uid)
-    return Store(root=os.path.abspath(root), runroot=os.path.abspath(runroot))
+    base = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{uid}"
+    return os.path.abspath(f"{base}/pyctr" if os.access(base, os.W_OK) else _private_tmp(uid))
 
 
 def _home(uid: int) -> str:

@@ -52,7 +52,8 @@ RUN = """cli.container_namespaces cli.container_network cli.container_options cl
     cli.making cli.pulling cli.run engine.config engine.create engine.environment
     engine.imagedefaults engine.limits engine.mounts engine.mountwords engine.process engine.request
     engine.security engine.signals engine.sizes image runtime.copyup image.lookup image.pull
-    image.reference storage.images storage.layers storage.volumes""".split()
+    image.reference storage.choice storage.confcache storage.images storage.layers
+    storage.volumes""".split()
 OWN = {
     "version": ENTRY,
     "ps": [*ENTRY, *PS],
@@ -64,7 +65,8 @@ OWN = {
 ELSEWHERE = """cli.clickbridge cli.completing cli.gotemplate cli.gofunctions cli.failure cli.usage
     image.registry image.transport image.tokens image.archive image.load image.transfer
     image.keeping storage.unpack storage.tarstream storage.compression storage.workers
-    storage.layerbuild storage.sweep""".split()
+    storage.layerbuild storage.sweep storage.changes storage.merged storage.whiteouts storage.vfs
+    storage.fuseoverlayfs storage.serving storage.trial storage.configuration""".split()
 
 
 def loaded(cli: Cli, *words: str) -> set[str]:

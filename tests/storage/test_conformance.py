@@ -1,0 +1,112 @@
+"""Every storage driver against the same checks of `tests.storage.filesystem`."""
+
+import os
+import traceback
+
+import pytest
+
+from pyctr.rootless import syscalls, userns
+from pyctr.rootless.errors import PyctrError
+from pyctr.rootless.idmap import IdMaps
+from pyctr.storage import drivers, layers, paths, serving, trial
+from pyctr.storage.drivers import Tree
+from pyctr.storage.paths import Store
+from tests.images import Layer
+from tests.storage import filesystem
+from tests.storage.building import look, put_image
+
+# What drivers that are not ours cannot do.
+KNOWN = {
+    ("overlay", "a_link_to_a_file_of_a_layer_is_the_same_file"): "the kernel numbers files by their origin",
+    ("fuse-overlayfs", "deep_paths"): "it works with whole paths, which the kernel limits to 4096 bytes",
+    ("fuse-overlayfs", "folders_hand_their_group_down"): "new folders lack the set-group-id bit",
+    ("fuse-overlayfs", "holes_stay_holes"): "a copied file has no holes",
+}
+pytestmark = pytest.mark.parametrize("driver", drivers.NAMES)
+
+
+@pytest.fixture
+def driver_store(driver: str, own_store: Store) -> Store:
+    """A store whose only driver is the one of this test."""
+    store = own_store.replace(drivers=(driver,))
+    problem = trial.attempt(store, driver)
+    if problem is not None:
+        pytest.skip(f"{driver} does not work here: {problem.message}")
+    return store
+
+
+def tree_for(store: Store, maps: IdMaps, disk: str, *tars: bytes) -> Tree:
+    key, names = layers.ensure_layers(store, put_image(store, *tars), maps)
+    os.makedirs(f"{disk}/c/{paths.MERGED}")
+    return Tree(store.layers(key), names, f"{disk}/c", volatile=True)
+
+
+def use(driver: str, tree: Tree, maps: IdMaps, check: "filesystem.Check") -> None:
+    """Runs a check in the mounted tree, as root of a namespace of its own."""
+    userns.call_mapped(maps, _use, driver, tree, check)
+
+
+def _use(driver: str, tree: Tree, check: "filesystem.Check") -> None:
+    target = f"{tree.folder}/{paths.MERGED}"
+    child = serving.mount_here(driver, tree, target)
+    os.umask(0o022)
+    try:
+        os.chdir(target)
+        check(".")
+    except (AssertionError, OSError):
+        raise PyctrError(traceback.format_exc()) from None
+    finally:
+        os.chdir("/")
+        syscalls.umount2(target, syscalls.MNT_DETACH)
+        if child:
+            serving.await_end(child)
+
+
+@pytest.mark.parametrize("name", filesystem.CHECKS)
+def test_conformance(
+    driver: str, name: str, driver_store: Store, maps: IdMaps, disk: str, request: pytest.FixtureRequest
+) -> None:
+    if (driver, name) in KNOWN:
+        request.applymarker(pytest.mark.xfail(reason=KNOWN[driver, name], strict=False))
+    tree = tree_for(driver_store, maps, disk, *filesystem.layers(large="large" in name))
+    before = [look(f"{tree.layers}/{layer}/{paths.LAYER_DIFF}", maps) for layer in tree.lower]
+    use(driver, tree, maps, filesystem.CHECKS[name])
+    assert [look(f"{tree.layers}/{layer}/{paths.LAYER_DIFF}", maps) for layer in tree.lower] == before
+
+
+def test_changes_survive_the_mount(driver: str, driver_store: Store, maps: IdMaps, disk: str) -> None:
+    tree = tree_for(driver_store, maps, disk, *filesystem.layers())
+    use(driver, tree, maps, filesystem.names_can_become_something_else)
+    use(driver, tree, maps, _look_again)
+
+
+def _look_again(root: str) -> None:
+    assert os.listdir(f"{root}/replaced") == ["x"]
+    assert os.readlink(f"{root}/cleared") == "nowhere"
+    assert os.listdir(f"{root}/gone") == []
+    assert filesystem.read(f"{root}/hidden") == b"back"
+    filesystem.write(f"{root}/replaced/y", b"")
+
+
+def test_127_layers(driver: str, driver_store: Store, maps: IdMaps, disk: str) -> None:
+    tars = [Layer().file(f"f{number}").file("last", str(number)).tar() for number in range(127)]
+    tree = tree_for(driver_store, maps, disk, *tars)
+    use(driver, tree, maps, _has_127_layers)
+
+
+def _has_127_layers(root: str) -> None:
+    assert len(os.listdir(root)) == 128
+    assert filesystem.read(f"{root}/last") == b"126"
+
+
+def test_no_layers(driver: str, driver_store: Store, maps: IdMaps, disk: str) -> None:
+    tree = tree_for(driver_store, maps, disk)
+    use(driver, tree, maps, lambda root: filesystem.write(f"{root}/file", b"x"))
+    assert os.listdir(f"{disk}/c/{paths.UPPER}") == ["file"]
+
+
+def test_a_missing_layer_is_named(driver: str, driver_store: Store, maps: IdMaps, disk: str) -> None:
+    tree = tree_for(driver_store, maps, disk, Layer().file("a").tar())
+    gone = tree.replace(lower=(*tree.lower, "b" * 24))
+    with pytest.raises(PyctrError, match=f"layer .*/{'b' * 24}.* is missing"):
+        use(driver, gone, maps, lambda root: None)

@@ -1,0 +1,225 @@
+"""Containers on each storage driver, from the first start to the removal."""
+
+import os
+import pathlib
+import select
+import signal
+
+import pytest
+
+from pyctr.runtime import state
+from pyctr.storage import drivers, paths
+from pyctr.storage.paths import Store
+from tests import processes
+from tests.commands import Cli
+from tests.images import Layer
+
+NO_NETWORK = ("--network", "none", "localhost/busybox")
+every_driver = pytest.mark.parametrize("driver", drivers.NAMES)
+
+
+@pytest.fixture
+def on(cli: Cli, busybox_archive: pathlib.Path, driver: str) -> Cli:
+    """The command with --storage-driver, and an image in the store."""
+    problem = cli("--storage-driver", driver, "load", "-q", "-i", busybox_archive, check=False)
+    if "cannot be used" in problem.stderr or "/dev/fuse" in problem.stderr:
+        pytest.skip(problem.stderr)
+    cli._program = [*cli._program, "--storage-driver", driver]
+    return cli
+
+
+@pytest.fixture
+def on_fuse(cli: Cli, busybox_archive: pathlib.Path) -> Cli:
+    cli._program = [*cli._program, "--storage-driver", "fuse-overlayfs"]
+    cli("load", "-q", "-i", busybox_archive)
+    return cli
+
+
+def server(cli: Cli) -> int:
+    """The pid of the one process that serves a root file system of this store."""
+    found = list(processes.of_test(cli.folder))
+    pids = [process.pid for process in found if process.command.startswith("/usr/bin/fuse-overlayfs")]
+    for process in found:
+        process.close()
+    [pid] = pids
+    return pid
+
+
+def ended(pidfd: int) -> bool:
+    """Waits for the end of a process."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(10_000))
+
+
+@every_driver
+def test_a_container_keeps_what_it_writes(on: Cli, driver: str) -> None:
+    on("run", "-d", "--name", "c", *NO_NETWORK, "sleep", "inf")
+    assert on("inspect", "-f", "{{.Driver}}", "c").stdout.strip() == driver
+    on("exec", "c", "sh", "-c", "echo again > /file; chown 7:8 /file; rm /bin/ls")
+    on("restart", "-t", "0", "c")
+    assert on("exec", "c", "stat", "-c", "%u %g %s", "/file").stdout == "7 8 6\n"
+    assert on("exec", "c", "test", "-e", "/bin/ls", check=False).returncode == 1
+    assert on("run", "--rm", *NO_NETWORK, "ls", "/bin/ls").stdout == "/bin/ls\n"
+
+
+@every_driver
+def test_a_read_only_container(on: Cli, driver: str) -> None:
+    done = on(
+        "run", "--rm", "--read-only", "--network", "none", "localhost/busybox", "touch", "/x", check=False
+    )
+    assert done.returncode == 1
+    assert "Read-only file system" in done.stderr
+
+
+@every_driver
+def test_a_container_with_the_users_own_id(on: Cli, driver: str) -> None:
+    """Other id maps have layers of their own."""
+    script = "touch /tmp/x; stat -c %u /tmp/x /bin/busybox"
+    made = on("run", "--rm", "--userns", "keep-id", *NO_NETWORK, "sh", "-c", script).stdout
+    assert made.split() == [str(os.getuid()), "0"]
+    assert len(os.listdir(f"{on.store.root}/layers")) == 2
+
+
+@every_driver
+def test_the_size_of_a_container(on: Cli, driver: str) -> None:
+    on(
+        "run",
+        "--name",
+        "c",
+        "--network",
+        "none",
+        "localhost/busybox",
+        "sh",
+        "-c",
+        "echo 12345 > /file; rm /bin/ls",
+    )
+    assert on("ps", "-a", "--size", "--format", "{{.Size}}").stdout.startswith("6B ")
+
+
+def test_a_shared_pid_namespace_shows_no_way_to_the_host(on_fuse: Cli) -> None:
+    """With the host's pid namespace a container sees the processes that serve, but not their files."""
+    loop = "for p in /proc/[0-9]*; do grep -q 'upperdir=[u]pper' $p/cmdline && echo $p && ls $p/root/; done"
+    words = ["--pid", "host", *NO_NETWORK, "sh", "-c", f"({loop}) 2>/dev/null; true"]
+    found = on_fuse("run", "--rm", *words).stdout.splitlines()
+    assert found
+    assert all(line.startswith("/proc/") for line in found)
+
+
+def test_the_server_of_a_container(on_fuse: Cli) -> None:
+    """It is apart from the container and ends with it, without losing what was written."""
+    on_fuse("run", "-d", "--name", "c", *NO_NETWORK, "sleep", "inf")
+    pid = server(on_fuse)
+    pidfd = os.pidfd_open(pid)
+    init = on_fuse("inspect", "-f", "{{.State.Pid}}", "c").stdout.strip()
+    for kind in ("user", "mnt", "pid"):
+        assert os.readlink(f"/proc/{pid}/ns/{kind}") != os.readlink(f"/proc/{init}/ns/{kind}")
+    group = pathlib.Path(f"/proc/{init}/cgroup").read_text()
+    assert pathlib.Path(f"/proc/{pid}/cgroup").read_text() == group
+    assert "lowerdir" not in on_fuse("exec", "c", "ps").stdout
+    on_fuse("exec", "c", "sh", "-c", "echo kept > /file")
+    on_fuse("stop", "-t", "0", "c")
+    assert ended(pidfd)
+    on_fuse("start", "c")
+    assert on_fuse("exec", "c", "cat", "/file").stdout == "kept\n"
+
+
+def test_a_killed_monitor_takes_the_server_along(on_fuse: Cli, store: Store) -> None:
+    on_fuse("run", "-d", "--name", "c", *NO_NETWORK, "sleep", "inf")
+    on_fuse("exec", "c", "sh", "-c", "echo kept > /file")
+    pid = server(on_fuse)
+    pidfd = os.pidfd_open(pid)
+    [container] = [name for name in os.listdir(store.containers()) if len(name) == 64]
+    monitor = state.read_state(store.container(container)).monitor
+    assert monitor is not None
+    os.kill(monitor.pid, signal.SIGKILL)
+    assert ended(pidfd)
+    on_fuse("start", "c")
+    assert on_fuse("exec", "c", "cat", "/file").stdout == "kept\n"
+
+
+def test_a_killed_server_is_no_danger(on_fuse: Cli) -> None:
+    """The container sees errors; it can be stopped and started again."""
+    on_fuse("run", "-d", "--name", "c", *NO_NETWORK, "sleep", "inf")
+    pid = server(on_fuse)
+    pidfd = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    assert ended(pidfd)
+    assert on_fuse("exec", "c", "true", check=False).returncode
+    on_fuse("restart", "-t", "0", "c")
+    assert on_fuse("exec", "c", "echo", "back").stdout == "back\n"
+
+
+def test_a_server_that_fails_says_why(on_fuse: Cli, tmp_path: pathlib.Path) -> None:
+    program = tmp_path / "fuse-overlayfs"
+    program.write_text("#!/bin/sh\necho 'out of order' >&2\nexit 1\n")
+    program.chmod(0o755)
+    option = f"overlay.mount_program={program}"
+    done = on_fuse("--storage-opt", option, "run", "--rm", *NO_NETWORK, "true", check=False)
+    assert done.returncode == 125
+    assert "out of order" in done.stderr
+    assert on_fuse("ps", "-aq").stdout == ""
+
+
+def test_without_the_program(cli: Cli, busybox: str) -> None:
+    words = ["--storage-driver", "overlay", "--storage-opt", "overlay.mount_program=/nowhere/fuse-overlayfs"]
+    done = cli(*words, "run", "--rm", busybox, "true", check=False)
+    assert done.returncode == 125
+    assert "/nowhere/fuse-overlayfs is not installed" in done.stderr
+    assert "package fuse-overlayfs" in done.stderr
+
+
+def test_drivers_do_not_share_what_only_one_can_read(cli: Cli, busybox: str) -> None:
+    """The same image under two drivers: its layers are unpacked once for each format."""
+    for driver in ("overlay", "vfs", "overlay"):
+        cli("--storage-driver", driver, "run", "--rm", *NO_NETWORK, "true")
+    formats = sorted([name.partition("-")[0] for name in os.listdir(f"{cli.store.root}/layers")])
+    assert formats == ["marks", "overlay"]
+
+
+def test_a_container_keeps_its_driver(cli: Cli, busybox: str) -> None:
+    cli(
+        "--storage-driver",
+        "vfs",
+        "create",
+        "--name",
+        "c",
+        "--network",
+        "none",
+        busybox,
+        "cat",
+        "/proc/mounts",
+    )
+    shown = cli("--storage-driver", "overlay", "start", "-a", "c").stdout
+    assert "overlay / " not in shown
+
+
+def test_a_first_start_that_was_killed(cli: Cli, busybox: str) -> None:
+    """What a killed copy of the layers left is no obstacle."""
+    made = cli("--storage-driver", "vfs", "create", *NO_NETWORK, "test", "-e", "/half").stdout.strip()
+    draft = pathlib.Path(cli.store.container(made), f".{paths.UPPER}")
+    draft.mkdir()
+    (draft / "half").write_text("")
+    assert cli("start", "-a", made, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("word", ["zfs", "btrfs", "nonsense"])
+def test_an_unknown_driver(cli: Cli, busybox: str, word: str) -> None:
+    done = cli("--storage-driver", word, "run", "--rm", busybox, "true", check=False)
+    assert done.returncode == 125
+    assert f"storage driver '{word}' is not supported" in done.stderr
+    assert "vfs" in done.stderr
+
+
+@every_driver
+def test_hostile_marks_in_an_image(on: Cli, driver: str, tmp_path: pathlib.Path) -> None:
+    """An image cannot reach outside through what a driver takes for a mark."""
+    tar = tmp_path / "layer.tar"
+    hostile = (
+        Layer().file("a", "a").symlink("l", "/").file("l/.wh.etc").file("..wh.x").file("b/.wh..wh..opq")
+    )
+    tar.write_bytes(hostile.file(".wh.a").tar())
+    on("import", "-q", tar, "localhost/hostile")
+    done = on("create", "localhost/hostile", "/a")
+    assert done.returncode == 0
+    assert os.path.isdir("/etc")
