@@ -54,6 +54,7 @@ COMMANDS: "dict[str, tuple[str, str]]" = {
     "pull": ("pyctr.cli.pull", "Fetch images from a registry"),
     "push": ("pyctr.cli.push", "Send an image to a registry"),
     "rmi": ("pyctr.cli.rmi", "Remove images"),
+    "save": ("pyctr.cli.save", "Write images to an archive or folder"),
     "search": ("pyctr.cli.search", "Search a registry for images"),
     "tag": ("pyctr.cli.tag", "Give an image more names"),
     "untag": ("pyctr.cli.untag", "Take names away from an image"),
@@ -86,7 +87,7 @@ HEADINGS: "dict[str, tuple[str, ...]]" = {
         *("ps", "logs", "exec", "attach", "inspect", "wait", "port"),
     ),
     "Images": (
-        *("pull", "load", "import", "images", "rmi", "tag", "untag"),
+        *("pull", "save", "load", "import", "images", "rmi", "tag", "untag"),
         *("push", "search", "login", "logout"),
         *("manifest create", "manifest add", "manifest annotate", "manifest inspect"),
         *("manifest push", "manifest remove", "manifest rm", "manifest exists"),
@@ -135,7 +136,7 @@ VERBS: "dict[str, tuple[str, ...]]" = {
             "wait",
         ),
     ),
-    "image": ("import", "load", "pull", "push", "search", "tag", "untag"),
+    "image": ("import", "load", "pull", "push", "save", "search", "tag", "untag"),
 }
 
 NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if " " in name])
@@ -143,7 +144,7 @@ NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if "
 # Commands of podman that pyctr does not have yet: refused by name.
 UNSUPPORTED = frozenset(
     """artifact auto-update build commit compose cp diff events export farm generate healthcheck history
-    init kube machine mount network pause pod quadlet rename save
+    init kube machine mount network pause pod quadlet rename
     secret stats top umount unmount unpause update""".split()
 )
 

@@ -38,6 +38,7 @@ COMMAND = Command(
         ),
         Option(("--quiet", "-q"), "No progress"),
     ),
-    description="Loads what `save` of podman or docker wrote: docker-archive, oci-archive, also compressed.",
+    description="Loads what `save` wrote, also podman's or docker's: docker-archive and oci-archive, also "
+    "compressed, OCI layout folders and `dir:` folders.",
     examples=("pyctr load -i image.tar", "podman save alpine | pyctr load"),
 )

@@ -7,8 +7,6 @@ if TYPE_CHECKING:
     from pyctr.cli.reader import Options
     from pyctr.storage.paths import Store
 
-_ARCHIVES = ("docker-archive:", "oci-archive:", "oci:")
-
 
 def pull(options: "Options", arguments: "tuple[str, ...]") -> int:
     for name in arguments:
@@ -20,14 +18,15 @@ def pull(options: "Options", arguments: "tuple[str, ...]") -> int:
 def pull_one(store: "Store", name: str, options: "Options") -> "list[str]":
     """The ids of what was pulled: one image from a registry, all of an archive."""
     from pyctr.cli import progress, pulling
-    from pyctr.image import lookup
+    from pyctr.image import lookup, places
     from pyctr.image import pull as images
 
     shown = progress.choose(quiet=options.quiet)
-    if name.startswith(_ARCHIVES):
+    if place := places.parse(name):
         from pyctr.image import load
 
-        return [lookup.lookup(store, each).id for each in load.load(store, name.partition(":")[2], shown)]
+        loaded = load.load(store, place.path, shown, place.name)
+        return [lookup.lookup(store, each).id for each in loaded]
     if options.policy != "always":
         return [pulling.image_for(store, name, options.policy, options).image.id]
     return [images.pull(store, name, pulling.pull_options(options), shown).id]
@@ -69,5 +68,9 @@ COMMAND = Command(
         Option(("--all-tags", "-a"), unsupported=True),
         Option(("--decryption-key",), kind="list", unsupported=True),
     ),
-    examples=("pyctr pull docker.io/library/alpine", "pyctr pull --platform linux/arm64 debian:12"),
+    examples=(
+        "pyctr pull docker.io/library/alpine",
+        "pyctr pull --platform linux/arm64 debian:12",
+        "pyctr pull oci:folder:1.0",
+    ),
 )

@@ -6,15 +6,17 @@ from pyctr.rootless.errors import PyctrError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.cli.reader import Options
+    from pyctr.image.lookup import Found
+    from pyctr.image.places import Place
     from pyctr.image.rendering import Wishes
     from pyctr.image.transport import Access
 
-_ELSEWHERE = ("oci:", "oci-archive:", "docker-archive:", "dir:", "docker-daemon:", "containers-storage:")
+_ELSEWHERE = ("docker-daemon:", "containers-storage:")
 
 
 def push(options: "Options", arguments: "tuple[str, ...]") -> int:
     from pyctr.cli import progress
-    from pyctr.image import lookup
+    from pyctr.image import lookup, places
     from pyctr.image import push as images
 
     name, to = arguments[0], arguments[1] if len(arguments) > 1 else ""
@@ -23,6 +25,9 @@ def push(options: "Options", arguments: "tuple[str, ...]") -> int:
         found = lookup.find(options.store, name)
     except lookup.NoSuchImage:
         return push_list(name, to, options)
+    if place := places.parse(to):
+        write_digest(save(found, place, options), options)
+        return 0
     digest = images.push(
         options.store,
         found.image,
@@ -33,6 +38,19 @@ def push(options: "Options", arguments: "tuple[str, ...]") -> int:
     )
     write_digest(digest, options)
     return 0
+
+
+def save(found: "Found", place: "Place", options: "Options") -> str:
+    """Writes an image to an archive or folder; the digest of its manifest there."""
+    from pyctr.cli import progress
+    from pyctr.image import saving
+
+    wishes = wishes_of(options)
+    if not wishes.format and place.transport in ("oci", "oci-archive"):
+        wishes = wishes.replace(format="oci")
+    given = (place.name,) if place.name else (found.name,) if place.is_file() and found.name else ()
+    chosen = saving.Chosen(found.image, given)
+    return saving.save(options.store, [chosen], place, wishes, progress.choose(quiet=options.quiet))
 
 
 def push_list(name: str, to: str, options: "Options") -> int:

@@ -1,10 +1,13 @@
-"""Loading images from archives: docker-archive, oci-archive and OCI layout folders.
+"""Loading images from archives and folders: docker-archive, oci-archive, OCI layouts and `dir:`.
 
-Formats: the archive of "docker save" (manifest.json); OCI image-spec, image-layout.md.
+Formats: the archive of "docker save" (manifest.json); OCI image-spec, image-layout.md;
+containers-transports(5) for `dir:`.
 """
 
 import json
+import os
 from collections.abc import Iterable
+from typing import BinaryIO
 
 from pyctr.image import archive, keeping, manifest, platform, reference
 from pyctr.image.archive import Archive
@@ -23,28 +26,30 @@ _FULL_NAME = "io.containerd.image.name"
 _COPY = 1 << 20
 
 
-def load(store: paths.Store, path: str, progress: Progress = SILENT) -> list[str]:
-    """Loads all images of an archive or layout folder (`-`: standard input); their names, or sha256:<id>.
+def load(store: paths.Store, path: str, progress: Progress = SILENT, wanted: str = "") -> list[str]:
+    """Loads all images of an archive or folder (`-`: standard input); their names, or sha256:<id>.
 
-    Raises PyctrError that names the archive.
+    With `wanted` only the one that has this name there. Raises PyctrError that names the archive.
     """
     label = "standard input" if path == "-" else path
     try:
         opened = archive.open_archive(store, path)
         try:
             with images.making(store):
-                return _load_all(store, opened, progress)
+                return _load_all(store, opened, progress, wanted)
         finally:
             opened.close()
     except PyctrError as error:
         raise PyctrError(f"cannot load {label}: {error.message}", error.hint) from None
 
 
-def _load_all(store: paths.Store, source: Archive, progress: Progress) -> list[str]:
+def _load_all(store: paths.Store, source: Archive, progress: Progress, wanted: str) -> list[str]:
+    if source.has("manifest.json") and source.has("version"):
+        return _load_directory(store, source, progress)
     if source.has("manifest.json"):
-        return _load_docker(store, source, progress)
+        return _load_docker(store, source, progress, wanted)
     if source.has("index.json"):
-        return _load_oci(store, source, progress)
+        return _load_oci(store, source, progress, wanted)
     if source.has("repositories"):
         raise Invalid("it was made by a docker older than 1.10", "Load and save it with a current docker.")
     raise Invalid(
@@ -53,10 +58,11 @@ def _load_all(store: paths.Store, source: Archive, progress: Progress) -> list[s
     )
 
 
-def _load_docker(store: paths.Store, source: Archive, progress: Progress) -> list[str]:
+def _load_docker(store: paths.Store, source: Archive, progress: Progress, wanted: str) -> list[str]:
     data = archive.read(source, "manifest.json", manifest.MANIFEST_LIMIT)
+    entries = manifest.parse_archive(data, "manifest.json")
     loaded = []
-    for entry in manifest.parse_archive(data, "manifest.json"):
+    for entry in _of_name(entries, wanted) if wanted else entries:
         names = [str(reference.normalize(name, DEFAULT_DOMAIN)) for name in entry.names]
         if len(entry.layers) > manifest.LAYER_COUNT_LIMIT:
             raise Invalid(
@@ -76,6 +82,21 @@ def _load_docker(store: paths.Store, source: Archive, progress: Progress) -> lis
         image = keep_manifest(store, made, config, names, progress)
         loaded += names or [image.config_digest]
     return loaded
+
+
+def _of_name(entries: tuple[manifest.Entry, ...], wanted: str) -> list[manifest.Entry]:
+    """The image of a docker-archive that has a name, with this name alone."""
+    full = reference.normalize(wanted, DEFAULT_DOMAIN)
+    for entry in entries:
+        for name in entry.names:
+            if reference.normalize(name, DEFAULT_DOMAIN) == full:
+                return [entry.replace(names=(name,))]
+    raise _nothing(wanted, [name for entry in entries for name in entry.names])
+
+
+def _nothing(wanted: str, names: list[str]) -> Invalid:
+    known = ", ".join([name for name in names if name]) or "no name"
+    return Invalid(f"it has no image of the name {wanted}", f"It has: {known}.")
 
 
 def docker_manifest(config: bytes, layers: list[Descriptor]) -> bytes:
@@ -145,13 +166,17 @@ def _store(
     return blob.digest
 
 
-def _load_oci(store: paths.Store, source: Archive, progress: Progress) -> list[str]:
+def _load_oci(store: paths.Store, source: Archive, progress: Progress, wanted: str) -> list[str]:
     index = _index(archive.read(source, "index.json", manifest.MANIFEST_LIMIT), "index.json")
     if not index.manifests:
         raise Invalid("index.json lists no image")
     groups: dict[str, list[Descriptor]] = {}
     for entry in index.manifests:
         groups.setdefault(_name_of(entry), []).append(entry)
+    if wanted:
+        if wanted not in groups:
+            raise _nothing(wanted, list(groups))
+        groups = {wanted: groups[wanted]}
     loaded = []
     for name, entries in groups.items():
         progress.line("Getting image source signatures")
@@ -214,6 +239,45 @@ def _load_manifest(
             _store(store, iter(lambda: file.read(_COPY), b""), layer.digest, layer.size, progress)
     blobs.put_blob(store, document, found.config.digest)
     return keep_manifest(store, data, config, names, progress, top)
+
+
+def _load_directory(store: paths.Store, source: Archive, progress: Progress) -> list[str]:
+    """A `dir:` folder: one image, whose name is that of the folder, if that can be one."""
+    data = archive.read(source, "manifest.json", manifest.MANIFEST_LIMIT)
+    parsed = manifest.parse(data, "", "manifest.json")
+    if not isinstance(parsed, Manifest):
+        raise Invalid("its manifest.json is an index of several images", "Save one image of them.")
+    progress.line("Getting image source signatures")
+    names = _folder_name(source.label)
+    image = _load_manifest(store, _Plain(source), parsed, data, names, progress, "")
+    return names or [image.config_digest]
+
+
+def _folder_name(path: str) -> list[str]:
+    try:
+        return [str(reference.normalize(f"{LOCAL_DOMAIN}/{path.strip('/')}", LOCAL_DOMAIN))]
+    except PyctrError:
+        return []
+
+
+class _Plain:
+    """A `dir:` folder in which blobs are found as in a layout: there they have their digits for a name."""
+
+    def __init__(self, source: Archive) -> None:
+        self._source = source
+        self.label = source.label
+
+    def has(self, name: str) -> bool:
+        return self._source.has(os.path.basename(name))
+
+    def open(self, name: str) -> BinaryIO:
+        return self._source.open(os.path.basename(name))
+
+    def size(self, name: str) -> int:
+        return self._source.size(os.path.basename(name))
+
+    def close(self) -> None:
+        self._source.close()
 
 
 def _document(source: Archive, descriptor: Descriptor, limit: int) -> bytes:
