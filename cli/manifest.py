@@ -18,8 +18,13 @@ def create(options: "Options", arguments: "tuple[str, ...]") -> int:
 
     found = pairs(options.annotation)
     made = manifestlist.create(options.store, arguments[0], amend=options.amend, annotations=found)
-    for image in arguments[1:]:
-        made = added(made, image, options)
+    try:
+        for image in arguments[1:]:
+            made = added(made, image, options)
+    except BaseException:
+        if not options.amend:
+            manifestlist.remove(options.store, made.name)
+        raise
     print(made.id)
     return 0
 
@@ -170,19 +175,29 @@ def remove(options: "Options", arguments: "tuple[str, ...]") -> int:
 
 
 def rm(options: "Options", arguments: "tuple[str, ...]") -> int:
-    from pyctr.image import manifestlist
-    from pyctr.storage import manifestlists
+    from pyctr.cli.failure import warn_kept
+    from pyctr.storage import sweep
 
-    for name in arguments:
-        try:
-            full, identifier = manifestlist.remove(options.store, name)
-        except manifestlists.NoSuchList as error:
-            if options.ignore:
-                continue
+    try:
+        for name in arguments:
+            rm_one(name, options)
+    finally:
+        warn_kept(sweep.sweep(options.store).kept)
+    return 0
+
+
+def rm_one(name: str, options: "Options") -> None:
+    from pyctr.image import manifestlist
+    from pyctr.storage.manifestlists import NoSuchList
+
+    try:
+        full, identifier = manifestlist.remove(options.store, name)
+    except NoSuchList as error:
+        if not options.ignore:
             error.exit_code = 1
             raise
+    else:
         print(f"Untagged: {full}" + (f"\nDeleted: {identifier}" if identifier else ""))
-    return 0
 
 
 def exists(options: "Options", arguments: "tuple[str, ...]") -> int:

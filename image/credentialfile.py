@@ -2,7 +2,7 @@
 
 Source: containers-auth.json(5). All that the file holds besides is kept. It is replaced as a whole under
 the lock of its folder, with mode 0600: SIGKILL leaves the old file or the new one, and perhaps a temporary
-of the same mode beside it, which the next writing of that process id overwrites.
+of the same mode beside it, which the next writer removes.
 """
 
 import base64
@@ -140,6 +140,16 @@ def _object(document: dict[str, Any], name: str, file: CredentialFile) -> dict[s
 
 def _write(file: CredentialFile, document: dict[str, Any]) -> None:
     try:
+        _drop_halves(file)
         records.write_text(file.path, json.dumps(document, indent="\t") + "\n", durable=True)
     except OSError as error:
         raise PyctrError(f"{file.path} cannot be written: {error.strerror}", _HINT) from None
+
+
+def _drop_halves(file: CredentialFile) -> None:
+    """Removes what killed writers left: nobody else is at work under the lock."""
+    folder, name = os.path.split(file.path)
+    for each in os.listdir(folder):
+        start, _, number = each.rpartition(".")
+        if start == f".{name}" and number.isdecimal():
+            os.unlink(f"{folder}/{each}")

@@ -54,7 +54,7 @@ def _verify(session: Session, to: Account) -> None:
     try:
         if answer.status in (401, 403):
             raise _wrong(to, f"status {answer.status}")
-        if answer.status not in (200, 404):  # some registries keep nothing at this place for anybody
+        if answer.status != 200:
             raise refusal(answer, url, f"logging into {to.key!r}")
     finally:
         answer.close()

@@ -69,6 +69,17 @@ def test_a_token_that_is_not_taken_means_wrong_credentials(scripted: Scripted) -
     assert scripted.count("/v2/") <= 3
 
 
+@pytest.mark.parametrize("code", [301, 404, 500])
+def test_what_is_no_registry_takes_no_password(
+    scripted: Scripted, tmp_path: pathlib.Path, code: int
+) -> None:
+    scripted.answers["/v2/"] = status(code)
+    file = CredentialFile(str(tmp_path / "auth.json"))
+    with pytest.raises(PyctrError, match="logging into"):
+        login.login(login.account(scripted.address), ME, QUICK, file)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_redirect_takes_the_password_nowhere(scripted: Scripted) -> None:
     with serve() as other:
         other.answers["/v2/"] = send(b"{}")
@@ -103,3 +114,12 @@ def test_a_failed_writing_keeps_the_old_file(
     assert "--authfile" in str(caught.value.hint)
     assert [path.name for path in tmp_path.iterdir()] == ["auth.json"]
     assert (tmp_path / "auth.json").read_text() == before
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: pathlib.Path) -> None:
+    file = CredentialFile(str(tmp_path / "auth.json"))
+    for name in (".auth.json.4711", ".auth.json.bak", "auth.json.1", ".other.json.4711"):
+        (tmp_path / name).write_text("x")
+    credentialfile.save(file, "quay.io", ME)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [".auth.json.bak", ".other.json.4711", "auth.json", "auth.json.1"]
