@@ -15,9 +15,10 @@ COLUMNS = (("CHECK", "Name"), ("RESULT", "Status"), ("DETAIL", "Detail"), ("FIX"
 
 
 def doctor(options: "Options", _arguments: "tuple[str, ...]") -> int:
+    from pyctr.engine import diagnosis
     from pyctr.rootless import probes
 
-    found = probes.probe_all(options.store.root)
+    found = diagnosis.all_findings(options.store)
     if options.format:
         rows = [{key.capitalize(): value for key, value in each.to_json().items()} for each in found]
         format.print_rows(rows, options.format, COLUMNS)

@@ -88,7 +88,7 @@ def by_name(name: str) -> "Driver":
 
 def is_served(name: str) -> bool:
     """Whether a process serves what the driver mounts."""
-    return name == "fuse-overlayfs"
+    return name not in ("overlay", "vfs")
 
 
 def chosen(store: "Store") -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pyctr.rootless import userns
 from pyctr.rootless.idmap import IdMaps
-from pyctr.storage import blobs, images, layers, overlay, paths
+from pyctr.storage import blobs, drivers, images, layers, paths, serving
 from pyctr.storage.drivers import Tree
 
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -80,17 +80,17 @@ def unpack(store: paths.Store, maps: IdMaps, *tars: bytes) -> dict[str, Seen]:
 
 
 def merged(store: paths.Store, image: images.Image, maps: IdMaps, folder: str) -> dict[str, Seen]:
-    """What a container sees: the overlay of all layers. `folder` is scratch space."""
+    """What a container sees: all layers, mounted by the driver of the store. `folder` is scratch space."""
     key, names = layers.ensure_layers(store, image, maps)
-    for name in (paths.UPPER, paths.WORK, "root"):
-        os.makedirs(f"{folder}/{name}", exist_ok=True)
-    seen: dict[str, Seen] = userns.call_mapped(maps, _look_merged, store.layers(key), names, folder)
+    os.makedirs(f"{folder}/root", exist_ok=True)
+    tree = Tree(store.layers(key), names, folder, volatile=True)
+    seen = userns.call_mapped(maps, _look_merged, drivers.chosen(store), tree)
     return {name: Seen(*row) for name, row in seen.items()}
 
 
-def _look_merged(folder: str, names: tuple[str, ...], scratch: str) -> dict[str, tuple[object, ...]]:
-    overlay.mount(Tree(folder, names, scratch, volatile=True), f"{scratch}/root")
-    return walk(f"{scratch}/root")
+def _look_merged(driver: str, tree: Tree) -> dict[str, tuple[object, ...]]:
+    serving.mount_here(driver, tree, f"{tree.folder}/root")
+    return walk(f"{tree.folder}/root")
 
 
 def look(folder: str, maps: IdMaps) -> dict[str, Seen]:

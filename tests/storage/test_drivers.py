@@ -8,9 +8,8 @@ import signal
 import pytest
 
 from pyctr.runtime import state
-from pyctr.storage import drivers, paths
+from pyctr.storage import drivers, paths, trial
 from pyctr.storage.paths import Store
-from tests import processes
 from tests.commands import Cli
 from tests.images import Layer
 
@@ -21,28 +20,40 @@ every_driver = pytest.mark.parametrize("driver", drivers.NAMES)
 @pytest.fixture
 def on(cli: Cli, busybox_archive: pathlib.Path, driver: str) -> Cli:
     """The command with --storage-driver, and an image in the store."""
-    problem = cli("--storage-driver", driver, "load", "-q", "-i", busybox_archive, check=False)
-    if "cannot be used" in problem.stderr or "/dev/fuse" in problem.stderr:
-        pytest.skip(problem.stderr)
+    return with_driver(cli, busybox_archive, driver)
+
+
+def with_driver(cli: Cli, archive: pathlib.Path, driver: str) -> Cli:
+    """The same command, always with this driver, and busybox loaded. Skips when the machine lacks it."""
+    problem = trial.attempt(cli.store, driver)
+    if problem is not None:
+        pytest.skip(f"{driver}: {problem.message}")
     cli._program = [*cli._program, "--storage-driver", driver]
+    cli("load", "-q", "-i", archive)
     return cli
 
 
-@pytest.fixture
-def on_fuse(cli: Cli, busybox_archive: pathlib.Path) -> Cli:
-    cli._program = [*cli._program, "--storage-driver", "fuse-overlayfs"]
-    cli("load", "-q", "-i", busybox_archive)
-    return cli
+@pytest.fixture(params=[name for name in drivers.NAMES if drivers.is_served(name)])
+def on_fuse(cli: Cli, busybox_archive: pathlib.Path, request: pytest.FixtureRequest) -> Cli:
+    """The command with each driver whose file system a process serves, and an image in the store."""
+    return with_driver(cli, busybox_archive, request.param)
+
+
+def monitor_of(store: Store) -> int:
+    """The pid of the monitor of the only container."""
+    [container] = [name for name in os.listdir(store.containers()) if len(name) == 64]
+    monitor = state.read_state(store.container(container)).monitor
+    assert monitor is not None
+    return monitor.pid
 
 
 def server(cli: Cli) -> int:
-    """The pid of the one process that serves a root file system of this store."""
-    found = list(processes.of_test(cli.folder))
-    pids = [process.pid for process in found if process.command.startswith("/usr/bin/fuse-overlayfs")]
-    for process in found:
-        process.close()
-    [pid] = pids
-    return pid
+    """The pid of the process that serves the root file system of the only container."""
+    monitor = monitor_of(cli.store)
+    children = pathlib.Path(f"/proc/{monitor}/task/{monitor}/children").read_text().split()
+    init = cli("inspect", "-f", "{{.State.Pid}}", "c").stdout.strip()
+    [pid] = set(children) - {init}
+    return int(pid)
 
 
 def ended(pidfd: int) -> bool:
@@ -99,11 +110,15 @@ def test_the_size_of_a_container(on: Cli, driver: str) -> None:
 
 def test_a_shared_pid_namespace_shows_no_way_to_the_host(on_fuse: Cli) -> None:
     """With the host's pid namespace a container sees the processes that serve, but not their files."""
-    loop = "for p in /proc/[0-9]*; do grep -q 'upperdir=[u]pper' $p/cmdline && echo $p && ls $p/root/; done"
-    words = ["--pid", "host", *NO_NETWORK, "sh", "-c", f"({loop}) 2>/dev/null; true"]
-    found = on_fuse("run", "--rm", *words).stdout.splitlines()
-    assert found
-    assert all(line.startswith("/proc/") for line in found)
+    on_fuse("run", "-d", "--name", "c", "--pid", "host", *NO_NETWORK, "sleep", "inf")
+    pid = server(on_fuse)
+    assert on_fuse("exec", "c", "cat", f"/proc/{pid}/comm").stdout
+    for words in (
+        ["ls", f"/proc/{pid}/root/"],
+        ["readlink", f"/proc/{pid}/fd/3"],
+        ["cat", f"/proc/{pid}/environ"],
+    ):
+        assert on_fuse("exec", "c", *words, check=False).returncode
 
 
 def test_the_server_of_a_container(on_fuse: Cli) -> None:
@@ -129,10 +144,7 @@ def test_a_killed_monitor_takes_the_server_along(on_fuse: Cli, store: Store) -> 
     on_fuse("exec", "c", "sh", "-c", "echo kept > /file")
     pid = server(on_fuse)
     pidfd = os.pidfd_open(pid)
-    [container] = [name for name in os.listdir(store.containers()) if len(name) == 64]
-    monitor = state.read_state(store.container(container)).monitor
-    assert monitor is not None
-    os.kill(monitor.pid, signal.SIGKILL)
+    os.kill(monitor_of(store), signal.SIGKILL)
     assert ended(pidfd)
     on_fuse("start", "c")
     assert on_fuse("exec", "c", "cat", "/file").stdout == "kept\n"
@@ -150,15 +162,15 @@ def test_a_killed_server_is_no_danger(on_fuse: Cli) -> None:
     assert on_fuse("exec", "c", "echo", "back").stdout == "back\n"
 
 
-def test_a_server_that_fails_says_why(on_fuse: Cli, tmp_path: pathlib.Path) -> None:
+def test_a_server_that_fails_says_why(cli: Cli, busybox: str, tmp_path: pathlib.Path) -> None:
     program = tmp_path / "fuse-overlayfs"
     program.write_text("#!/bin/sh\necho 'out of order' >&2\nexit 1\n")
     program.chmod(0o755)
     option = f"overlay.mount_program={program}"
-    done = on_fuse("--storage-opt", option, "run", "--rm", *NO_NETWORK, "true", check=False)
+    done = cli("--storage-opt", option, "run", "--rm", *NO_NETWORK, "true", check=False)
     assert done.returncode == 125
     assert "out of order" in done.stderr
-    assert on_fuse("ps", "-aq").stdout == ""
+    assert cli("ps", "-aq").stdout == ""
 
 
 def test_without_the_program(cli: Cli, busybox: str) -> None:

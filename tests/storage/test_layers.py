@@ -63,11 +63,17 @@ def test_a_missing_blob_is_named(own_store: Store, maps: IdMaps) -> None:
         layers.ensure_layers(own_store, image, maps)
 
 
-def test_parents_that_the_tar_lacks_are_those_of_the_layer_below(own_store: Store, maps: IdMaps) -> None:
+@pytest.fixture(params=["overlay", "vfs"])
+def any_store(request: pytest.FixtureRequest, own_store: Store) -> Store:
+    """Stores whose layers are of each format."""
+    return own_store.replace(drivers=(request.param,))
+
+
+def test_parents_that_the_tar_lacks_are_those_of_the_layer_below(any_store: Store, maps: IdMaps) -> None:
     lower = Layer().folder("a", 0o750, uid=5, gid=6, pax_headers={"SCHILY.xattr.user.k": "v"})
     lower.folder("a/b", 0o700, uid=7, mtime=1000)
     middle = Layer().file("unrelated")
-    seen = unpack(own_store, maps, lower.tar(), middle.tar(), Layer().file("a/b/c/d").tar())
+    seen = unpack(any_store, maps, lower.tar(), middle.tar(), Layer().file("a/b/c/d").tar())
     assert (seen["a"].mode, seen["a"].uid, seen["a"].gid, seen["a"].xattrs) == (
         0o750,
         5,
@@ -78,71 +84,71 @@ def test_parents_that_the_tar_lacks_are_those_of_the_layer_below(own_store: Stor
     assert (seen["a/b/c"].mode, seen["a/b/c"].uid) == (0o755, 0)
 
 
-def test_the_root_folder_is_that_of_the_layer_below(own_store: Store, maps: IdMaps) -> None:
+def test_the_root_folder_is_that_of_the_layer_below(any_store: Store, maps: IdMaps) -> None:
     tars = [Layer().folder("./", 0o711, uid=5, mtime=1000), Layer().file("a"), Layer().file("b")]
-    assert unpack(own_store, maps, *[layer.tar() for layer in tars])["."][:5] == ("d", 0o711, 5, 0, 1000)
+    assert unpack(any_store, maps, *[layer.tar() for layer in tars])["."][:5] == ("d", 0o711, 5, 0, 1000)
 
 
 @pytest.mark.parametrize("hide", (lambda layer: layer.whiteout("a"), lambda layer: layer.file("a")))
-def test_parents_do_not_look_through_what_hides_them(hide: "object", own_store: Store, maps: IdMaps) -> None:
+def test_parents_do_not_look_through_what_hides_them(hide: "object", any_store: Store, maps: IdMaps) -> None:
     lower = Layer().folder("a", 0o700).folder("a/b", 0o700)
     middle = hide(Layer())  # type: ignore[operator]
     assert (
-        unpack(own_store, maps, lower.tar(), middle.tar(), Layer().file("a/b/c").tar())["a/b"].mode == 0o755
+        unpack(any_store, maps, lower.tar(), middle.tar(), Layer().file("a/b/c").tar())["a/b"].mode == 0o755
     )
 
 
-def test_parents_do_not_look_through_opaque_folders(own_store: Store, maps: IdMaps) -> None:
+def test_parents_do_not_look_through_opaque_folders(any_store: Store, maps: IdMaps) -> None:
     tars = [Layer().folder("a/b", 0o700), Layer().folder("a").opaque("a"), Layer().file("a/b/c")]
-    assert unpack(own_store, maps, *[layer.tar() for layer in tars])["a/b"].mode == 0o755
+    assert unpack(any_store, maps, *[layer.tar() for layer in tars])["a/b"].mode == 0o755
 
 
-def test_a_parent_whose_entry_comes_late_is_as_the_entry_says(own_store: Store, maps: IdMaps) -> None:
+def test_a_parent_whose_entry_comes_late_is_as_the_entry_says(any_store: Store, maps: IdMaps) -> None:
     lower = Layer().folder("a", 0o700, uid=5)
-    seen = unpack(own_store, maps, lower.tar(), Layer().file("a/f").folder("a", 0o711, uid=8).tar())
+    seen = unpack(any_store, maps, lower.tar(), Layer().file("a/f").folder("a", 0o711, uid=8).tar())
     assert (seen["a"].mode, seen["a"].uid) == (0o711, 8)
 
 
-def test_a_hard_link_into_a_lower_layer_is_a_copy(own_store: Store, maps: IdMaps) -> None:
+def test_a_hard_link_into_a_lower_layer_is_a_copy(any_store: Store, maps: IdMaps) -> None:
     lower = Layer().file("bin/su", "program", 0o4755, uid=9, gid=8, mtime=1000)
     upper = (
         Layer().folder("d", mtime=2000).hardlink("d/x", "bin/su").hardlink("y", "bin/su").hardlink("z", "y")
     )
-    image = put_image(own_store, lower.tar(), upper.tar())
-    layers.ensure_layers(own_store, image, maps)
-    folder = layer_folder(own_store, image, maps)
+    image = put_image(any_store, lower.tar(), upper.tar())
+    layers.ensure_layers(any_store, image, maps)
+    folder = layer_folder(any_store, image, maps)
     seen = look(folder, maps)
     assert seen["d/x"][:6] == ("-", 0o4755, 9, 8, 1000, b"program")
     assert seen["d"].mtime == 2000
     assert len({os.stat(f"{folder}/{name}").st_ino for name in ("d/x", "y", "z")}) == 1
 
 
-def test_a_later_entry_wins_over_a_hard_link_into_a_lower_layer(own_store: Store, maps: IdMaps) -> None:
+def test_a_later_entry_wins_over_a_hard_link_into_a_lower_layer(any_store: Store, maps: IdMaps) -> None:
     upper = Layer().hardlink("x", "a").file("x", "later")
-    assert unpack(own_store, maps, Layer().file("a", "lower").tar(), upper.tar())["x"].content == b"later"
+    assert unpack(any_store, maps, Layer().file("a", "lower").tar(), upper.tar())["x"].content == b"later"
 
 
-def test_an_opaque_root_hides_all_layers_below(own_store: Store, maps: IdMaps, disk: str) -> None:
+def test_an_opaque_root_hides_all_layers_below(any_store: Store, maps: IdMaps, disk: str) -> None:
     lower = Layer().file("gone").file("d/gone").file("both", "lower")
     upper = Layer().file(".wh..wh..opq").file("d/new").file("both", "upper")
-    image = put_image(own_store, lower.tar(), upper.tar())
-    seen = merged(own_store, image, maps, disk)
+    image = put_image(any_store, lower.tar(), upper.tar())
+    seen = merged(any_store, image, maps, disk)
     assert sorted(seen) == [".", "both", "d", "d/new"] and seen["both"].content == b"upper"
 
 
-def test_the_overlay_shows_what_the_layers_say(own_store: Store, maps: IdMaps, disk: str) -> None:
+def test_the_overlay_shows_what_the_layers_say(any_store: Store, maps: IdMaps, disk: str) -> None:
     lower = Layer().file("etc/passwd", "1").folder("opt").file("opt/old").folder("var").file("var/keep")
     middle = Layer().whiteout("etc/passwd").folder("opt").opaque("opt").file("opt/new").whiteout("var")
     upper = Layer().file("etc/passwd", "2").folder("var").file("var/new")
-    image = put_image(own_store, lower.tar(), middle.tar(), upper.tar())
-    seen = merged(own_store, image, maps, disk)
+    image = put_image(any_store, lower.tar(), middle.tar(), upper.tar())
+    seen = merged(any_store, image, maps, disk)
     assert sorted(seen) == [".", "etc", "etc/passwd", "opt", "opt/new", "var", "var/new"]
     assert seen["etc/passwd"].content == b"2"
 
 
-def test_an_image_of_127_layers_mounts(own_store: Store, maps: IdMaps, disk: str) -> None:
+def test_an_image_of_127_layers_mounts(any_store: Store, maps: IdMaps, disk: str) -> None:
     tars = [Layer().file(f"f{number}").tar() for number in range(127)]
-    seen = merged(own_store, put_image(own_store, *tars), maps, disk)
+    seen = merged(any_store, put_image(any_store, *tars), maps, disk)
     assert len(seen) == 128
 
 
@@ -263,7 +269,7 @@ FAST = """
 import sys
 from pyctr.rootless.idmap import IdMaps, IdRange
 from pyctr.storage import images, layers, paths, trees
-store = paths.Store(root=sys.argv[1], runroot=sys.argv[1])
+store = paths.Store(sys.argv[1], sys.argv[4])
 ranges = tuple([IdRange(*map(int, part.split("."))) for part in sys.argv[3].split()])
 image = images.find_image(store, ("localhost/none:1", sys.argv[2]))
 layers.ensure_layers(store, image, IdMaps(ranges, ranges))
@@ -288,7 +294,17 @@ def test_an_image_that_is_unpacked_costs_a_run_no_imports(own_store: Store, maps
     layers.ensure_layers(own_store, image, maps)
     ranges = " ".join([f"{part.inside}.{part.outside}.{part.length}" for part in maps.uid])
     source = f"import sys; sys.path[:0] = {[p for p in sys.path if p.endswith('src')]!r}\n{FAST}"
-    command = [sys.executable, "-I", "-S", "-c", source, own_store.root, "localhost/x:1", ranges]
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        source,
+        own_store.root,
+        "localhost/x:1",
+        ranges,
+        own_store.runroot,
+    ]
     loaded = set(subprocess.run(command, check=True, stdout=-1, text=True).stdout.split())
     assert not loaded & (
         BUDGET | {"pyctr.storage.layerbuild", "pyctr.storage.blobs", "pyctr.rootless.userns"}
