@@ -150,9 +150,14 @@ def push_list(made: "ManifestList", to: str, options: "Options", *, every: bool 
     """Pushes a list to where its name says, or to a destination."""
     from pyctr.cli import progress
     from pyctr.cli.push import access_of, refuse_elsewhere, wishes_of, write_digest
-    from pyctr.image import listpush, reference
+    from pyctr.image import listpush, places, reference
 
     refuse_elsewhere(to)
+    if place := places.parse(to):
+        raise PyctrError(
+            f"a manifest list cannot be pushed to {place.transport}: this is not supported yet",
+            "Push it to a registry, or its images one by one.",
+        )
     target = reference.normalize(to.removeprefix("docker://") or made.name)
     digest = listpush.push_list(
         options.store,

@@ -83,14 +83,28 @@ def write_digest(digest: str, options: "Options") -> None:
 
 
 def wishes_of(options: "Options") -> "Wishes":
-    """What the manifest and the layers shall be."""
+    """What the manifest and the layers shall be: what containers.conf says holds for plain layers only."""
+    from pyctr.engine import config
     from pyctr.image.rendering import Wishes
 
-    named = options.compression_format or ""
+    named, level = options.compression_format or "", options.compression_level
     force = options.force_compression if "force_compression" in options.named else bool(named)
-    return Wishes(
-        format=options.format or "", compression=named, force=force, level=options.compression_level
-    )
+    usual = config.load(options.store)
+    if not named:
+        named = usual_compression(usual.compression_format)
+        level = usual.compression_level if level is None else level
+    return Wishes(format=options.format or "", compression=named, force=force, level=level)
+
+
+def usual_compression(text: str) -> str:
+    """The compression of containers.conf; zstd:chunked is zstd with an index, which is left out."""
+    kind = "zstd" if text == "zstd:chunked" else text
+    if kind not in ("", "gzip", "zstd"):
+        raise PyctrError(
+            f"containers.conf has the compression_format {text!r}, which is not supported",
+            "Set gzip or zstd there, or use --compression-format.",
+        )
+    return kind
 
 
 def access_of(options: "Options") -> "Access":
@@ -158,8 +172,8 @@ COMMAND = Command(
 Sends an image to where its name says, or to another name: `pyctr push alpine registry.example.com/alpine`.
 
 What was pulled is sent as it came, byte by byte, and so has the same digest there. Layers of other images
-that are not compressed get gzip. What the registry has already is not sent again; what another of its
-repositories has, as the names of local images tell, is shared by the registry itself.""",
+that are not compressed get gzip, or what containers.conf says (compression_format, compression_level). What
+the registry has already is not sent again; what another of its repositories is known to have, it shares.""",
     examples=(
         "pyctr push registry.example.com/team/app:1",
         "pyctr push app docker://registry.example.com/team/app:1",

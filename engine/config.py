@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pyctr.storage.paths import Store
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 CACHE = "containers.conf.json"
 _SYSTEM = ("/usr/share/containers/containers.conf", "/etc/containers/containers.conf")
 
@@ -60,6 +60,8 @@ class Config(Value):
     detach_keys: str | None = None
     image_volume_mode: str = ""
     stop_timeout: int | None = None
+    compression_format: str = ""
+    compression_level: int | None = None
 
 
 _TABLES = {
@@ -70,7 +72,9 @@ _TABLES = {
         "utsns volumes"
     ),
     "network": "default_rootless_network_cmd pasta_options",
-    "engine": "network_cmd_options detach_keys image_volume_mode stop_timeout",
+    "engine": (
+        "network_cmd_options detach_keys image_volume_mode stop_timeout compression_format compression_level"
+    ),
 }
 
 

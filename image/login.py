@@ -47,6 +47,10 @@ def verify(to: Account, tried: Credentials, access: Access) -> None:
         retrying(access, lambda: _verify(session, to))
     except NoToken as error:
         raise _wrong(to, error.message) from None
+    except WrongCredentials:
+        raise
+    except PyctrError as error:
+        raise PyctrError(f"logging into {to.key}: {error.message}", error.hint) from None
 
 
 def _verify(session: Session, to: Account) -> None:
@@ -55,7 +59,7 @@ def _verify(session: Session, to: Account) -> None:
         if answer.status in (401, 403):
             raise _wrong(to, f"status {answer.status}")
         if answer.status != 200:
-            raise refusal(answer, url, f"logging into {to.key!r}")
+            raise refusal(answer, url, "asking for access")
     finally:
         answer.close()
 

@@ -24,8 +24,8 @@ KINDS = ("gzip", "zstd")
 class Wishes(Value):
     """What a rendition shall be: `format` oci, v2s2 or as it is, `compression` gzip or zstd.
 
-    With `force` all layers get that compression, else those that have none; without `compress` not these
-    either.
+    With `force` all layers get that compression, else those that have none and were not pulled so; without
+    `compress` not these either.
     """
 
     format: str = ""
@@ -125,8 +125,7 @@ def _wanted_kind(image: Image, entry: Descriptor, kind: str, wishes: Wishes) -> 
     if conversion.is_foreign(entry.media_type):
         return kind
     plain = kind not in KINDS
-    may_change = bool(wishes.compression) or not image.pulled
-    if wishes.force or (plain and wishes.compress and may_change):
+    if wishes.force or (plain and wishes.compress and not image.pulled):
         return wishes.compression or "gzip"
     return kind
 

@@ -121,6 +121,24 @@ def test_a_layer_of_another_compression_is_made_anew_or_not(cli: Cli, pushed: st
     assert "diff.tar.gzip" in raw(f"{registry}/back")
 
 
+def test_containers_conf_says_how_plain_layers_are_compressed(
+    cli: Cli, busybox: str, registry: str, tmp_path: pathlib.Path
+) -> None:
+    cli("push", "-q", busybox, f"{registry}/gzip")
+    path = tmp_path / "containers.conf"
+    env = {"CONTAINERS_CONF": str(path)}
+    path.write_text('[engine]\ncompression_format = "zstd:chunked"\ncompression_level = 7\n')
+    cli("push", "-q", busybox, f"{registry}/zstd", env=env)
+    assert "tar+zstd" in raw(f"{registry}/zstd")
+    cli("pull", "-q", f"{registry}/gzip")
+    cli("push", "-q", f"{registry}/gzip", f"{registry}/same", env=env)
+    assert raw(f"{registry}/same") == raw(f"{registry}/gzip")
+    path.write_text('[engine]\ncompression_format = "lz4"\n')
+    done = cli("push", busybox, f"{registry}/x", env=env, check=False)
+    assert done.returncode == 125 and "'lz4'" in done.stderr
+    cli("push", "-q", "--compression-format=gzip", busybox, f"{registry}/x", env=env)
+
+
 def test_the_same_image_has_the_same_digest_every_time(cli: Cli, busybox: str, registry: str) -> None:
     for name in ("one", "two"):
         cli("push", "-q", busybox, f"{registry}/{name}")
