@@ -34,19 +34,41 @@ def reset(store: paths.Store) -> tuple[str, ...]:
 
 
 def _remove_known(store: paths.Store) -> list[str]:
-    """Removes what pyctr makes, the records before what they refer to; what went wrong."""
-    failures = []
+    """Removes what pyctr makes; what went wrong.
+
+    First all of it gets the names of garbage, records before what they refer to: SIGKILL leaves a store in
+    which nothing refers to what is gone, and garbage for the next sweep.
+    """
     lock = _last_call(store)
     try:
-        for folder, names in ((store.runroot, records.names_in(store.runroot)), (store.root, _known(store))):
-            for name in names:
-                try:
-                    trees.remove(f"{folder}/{name}")
-                except (PyctrError, OSError) as error:
-                    failures.append(f"{folder}/{name}: {error}")
+        failures = _remove_all(store.runroot, records.names_in(store.runroot))
+        hidden = [_hide(store.root, name) for name in _known(store)]
+        return failures + _remove_all(store.root, hidden)
     finally:
         if lock is not None:
             lock.release()
+
+
+def _hide(folder: str, name: str) -> str:
+    """Renames a folder to one that sweepers take; the name that it has then. Files stay as they are."""
+    if name.startswith(paths.TEMPORARY) or not os.path.isdir(f"{folder}/{name}"):
+        return name
+    doomed = f"{paths.TEMPORARY}{name}.{os.urandom(8).hex()}"
+    try:
+        os.rename(f"{folder}/{name}", f"{folder}/{doomed}")
+    except OSError:
+        return name  # a mount point, or a link to another place: emptied where it is
+    return doomed
+
+
+def _remove_all(folder: str, names: list[str]) -> list[str]:
+    """Removes these; what went wrong with each that stays."""
+    failures = []
+    for name in names:
+        try:
+            trees.remove(f"{folder}/{name}")
+        except (PyctrError, OSError) as error:
+            failures.append(f"{folder}/{name}: {error}")
     return failures
 
 
