@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 # `pyctr --help` and completion need not load every module.
 COMMANDS: "dict[str, tuple[str, str]]" = {
     "attach": ("pyctr.cli.attach", "Attach to a running container"),
+    "commit": ("pyctr.cli.commit", "Make an image of a container"),
     "create": ("pyctr.cli.create", "Create a container without starting it"),
+    "diff": ("pyctr.cli.diff", "Show what a container or image has changed"),
     "exec": ("pyctr.cli.exec", "Run a command in a running container"),
+    "export": ("pyctr.cli.export", "Write the root file system of a container as a tar archive"),
     "inspect": ("pyctr.cli.inspect", "Show everything that is known of containers, images or volumes"),
     "kill": ("pyctr.cli.kill", "Send a signal to containers"),
     "logs": ("pyctr.cli.logs", "Show the output of a container"),
@@ -26,10 +29,12 @@ COMMANDS: "dict[str, tuple[str, str]]" = {
     "stop": ("pyctr.cli.stop", "Stop running containers"),
     "wait": ("pyctr.cli.wait", "Wait until containers stop, and print their exit codes"),
     "port": ("pyctr.cli.port", "Show where the ports of a container are published"),
+    "container diff": ("pyctr.cli.diff:CONTAINER", "Show what a container has changed"),
     "container exists": ("pyctr.cli.container_exists", "Tell by the exit code whether a container exists"),
     "container prune": ("pyctr.cli.container_prune", "Remove all containers that do not run"),
     "container cleanup": ("pyctr.cli.cleanup", "Finish what a dead monitor left undone"),
     "images": ("pyctr.cli.images", "List images"),
+    "image diff": ("pyctr.cli.diff:IMAGE", "Show what an image has changed"),
     "image exists": ("pyctr.cli.image_exists", "Tell by the exit code whether there is such an image"),
     "image inspect": ("pyctr.cli.image_inspect", "Show everything that is known of images"),
     "image prune": ("pyctr.cli.image_prune", "Remove images that nothing needs"),
@@ -85,6 +90,7 @@ HEADINGS: "dict[str, tuple[str, ...]]" = {
     "Containers": (
         *("run", "create", "start", "stop", "restart", "kill", "rm"),
         *("ps", "logs", "exec", "attach", "inspect", "wait", "port"),
+        *("diff", "commit", "export"),
     ),
     "Images": (
         *("pull", "save", "load", "import", "images", "rmi", "tag", "untag"),
@@ -122,8 +128,10 @@ VERBS: "dict[str, tuple[str, ...]]" = {
     "container": (
         *(
             "attach",
+            "commit",
             "create",
             "exec",
+            "export",
             "kill",
             "logs",
             "port",
@@ -143,7 +151,7 @@ NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if "
 
 # Commands of podman that pyctr does not have yet: refused by name.
 UNSUPPORTED = frozenset(
-    """artifact auto-update build commit compose cp diff events export farm generate healthcheck history
+    """artifact auto-update build compose cp events farm generate healthcheck history
     init kube machine mount network pause pod quadlet rename
     secret stats top umount unmount unpause update""".split()
 )

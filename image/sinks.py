@@ -99,22 +99,25 @@ class TarSink:
 
 @contextlib.contextmanager
 def tar_file(path: str) -> Iterator[TarSink]:
-    """A tar at `path`, which it replaces when it is finished; standard output when `path` is empty.
+    """A tar in a `whole_file`."""
+    with whole_file(path) as file:
+        sink = TarSink(file)
+        yield sink
+        sink.finish()
 
-    What is there and is no plain file (a device, a FIFO) is written to as it is. OSError.
+
+@contextlib.contextmanager
+def whole_file(path: str) -> Iterator[BinaryIO]:
+    """A file to write that gets the name `path` when it is whole; standard output when that is empty.
+
+    What is there and is no plain file (a device, a FIFO) is written to as it is. OSError names it.
     """
     if not path or (os.path.exists(path) and not os.path.isfile(path)):
         with open(path or os.dup(1), "wb") as file:
-            yield from _finished(file)
+            yield file
         return
     with _replaced(path) as file:
-        yield from _finished(file)
-
-
-def _finished(file: BinaryIO) -> Iterator[TarSink]:
-    sink = TarSink(file)
-    yield sink
-    sink.finish()
+        yield file
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from pyctr.rootless.values import Value
 from pyctr.storage import drivers, merged, paths
 from pyctr.storage.drivers import Tree
 from pyctr.storage.merged import Child, Merged
+from pyctr.storage.tarstream import SECOND
 from pyctr.storage.whiteouts import Listing, dialect_of
 from pyctr.storage.xattrs import is_kept
 
@@ -125,7 +126,7 @@ def _look(frame: _Frame, name: bytes) -> tuple[Change | None, _Frame | None]:
     if status is None:
         return Change(DELETED, path, None), None
     child = Child(name, status, tuple(frame.upper.folders))
-    same = frame.alone and before is not None and _is_same(child, before)
+    same = frame.alone and before is not None and is_same(child, before)
     told = None if same else Change(ADDED if before is None else CHANGED, path, status)
     return told, _deeper(frame, child, before, path, told) if child.is_folder() else None
 
@@ -137,16 +138,23 @@ def _deeper(frame: _Frame, child: Child, before: Child | None, path: bytes, told
     return _Frame(child if told is None else None, upper, lower, path, alone=frame.alone)
 
 
-def _is_same(child: Child, before: Child) -> bool:
+def is_same(child: Child, before: Child) -> bool:
     """Whether nothing tells two entries apart but, perhaps, content of the same size and time."""
-    return _facts(child) == _facts(before)
+    new, old = child.status.st_mtime_ns, before.status.st_mtime_ns
+    return _same_time(new, old) and _facts(child) == _facts(before)
+
+
+def _same_time(new: int, old: int) -> bool:
+    """Tars mostly keep whole seconds: a time without a fraction is any time of its second."""
+    seconds = new // SECOND == old // SECOND
+    return new == old or (seconds and not (new % SECOND and old % SECOND))
 
 
 def _facts(child: Child) -> tuple[object, ...]:
     status, folder = child.status, child.parents[0]
     kind = stat.S_IFMT(status.st_mode)
     size = 0 if kind == stat.S_IFDIR else status.st_size
-    facts = (status.st_mode, status.st_uid, status.st_gid, size, status.st_mtime_ns, status.st_rdev)
+    facts = (status.st_mode, status.st_uid, status.st_gid, size, status.st_rdev)
     if kind == stat.S_IFLNK:
         return (*facts, os.readlink(child.name, dir_fd=folder))
     path = f"/proc/self/fd/{folder}/".encode() + child.name

@@ -1,0 +1,175 @@
+"""Writing trees as tar streams: layers and exported root file systems.
+
+Formats: POSIX.1-2017, pax, "ustar Interchange Format"; the GNU tar manual, "Storing Sparse Files", PAX
+format 1.0. Times are whole seconds, so that most entries need no extended header; docker and podman do
+the same. Files are opened below folders that are open already, and no link is followed: a container may
+change the tree meanwhile.
+"""
+
+import errno
+import os
+import stat
+import tarfile
+from collections.abc import Callable, Iterator
+
+from pyctr.rootless.errors import PyctrError
+from pyctr.storage.unpack import shown
+from pyctr.storage.whiteouts import PREFIX
+from pyctr.storage.xattrs import is_kept
+
+_BLOCK = tarfile.BLOCKSIZE
+_COPY = 1 << 20
+_WORTH = 64 << 20  # bytes of holes from which on a file is written as sparse: few readers know the format
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_KINDS = {
+    stat.S_IFREG: tarfile.REGTYPE,
+    stat.S_IFDIR: tarfile.DIRTYPE,
+    stat.S_IFLNK: tarfile.SYMTYPE,
+    stat.S_IFIFO: tarfile.FIFOTYPE,
+}
+Piece = tuple[int, int]
+
+
+class TarWriter:
+    """Entries go to `write`, in order; `finish` comes last. Runs as root of the namespace of the ids."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+        self._links: dict[tuple[int, int], bytes] = {}
+
+    def add(self, path: bytes, status: os.stat_result, folder: int, leaf: bytes) -> None:
+        """The entry `leaf` of an open folder, under the name `path`. PyctrError names it.
+
+        Sockets and devices are left out: a tar has no place for the former, an ordinary user no right to
+        the latter. So is what vanishes meanwhile.
+        """
+        try:
+            self._add(path, status, folder, leaf)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EPIPE):
+                raise
+            raise PyctrError(f"/{_text(path)} cannot be read: {error.strerror}") from None
+
+    def hide(self, path: bytes) -> None:
+        """The whiteout of a name that the layers below have: OCI image-spec, layer.md."""
+        above, _, leaf = path.rpartition(b"/")
+        name = PREFIX + leaf
+        if len(name) > 255:
+            raise PyctrError(
+                f"the deletion of {shown(path)} cannot be told in a layer: its name is too long for a mark",
+                "Use --squash, which makes one layer of all files.",
+            )
+        self._entry(tarfile.TarInfo(), above + b"/" + name if above else name)
+
+    def finish(self) -> None:
+        """Writes the end of the archive."""
+        self._write(bytes(2 * _BLOCK))
+
+    def _add(self, path: bytes, status: os.stat_result, folder: int, leaf: bytes) -> None:
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+        if kind is None:
+            return
+        header = tarfile.TarInfo()
+        header.type, header.mode = kind, stat.S_IMODE(status.st_mode)
+        header.uid, header.gid, header.mtime = status.st_uid, status.st_gid, int(status.st_mtime)
+        if self._add_link(header, path, status):
+            return
+        if kind == tarfile.REGTYPE:
+            self._add_file(header, path, os.open(leaf, _READ, dir_fd=folder))
+            return
+        if kind == tarfile.SYMTYPE:
+            header.linkname = os.fsdecode(os.readlink(leaf, dir_fd=folder))
+        elif kind == tarfile.DIRTYPE:
+            header.pax_headers = _folder_xattrs(folder, leaf)
+        self._entry(header, path)
+
+    def _add_link(self, header: tarfile.TarInfo, path: bytes, status: os.stat_result) -> bool:
+        """Whether this is one more name of a file that is in the tar already."""
+        if status.st_nlink < 2 or header.type == tarfile.DIRTYPE:
+            return False
+        first = self._links.setdefault((status.st_dev, status.st_ino), path)
+        if first == path:
+            return False
+        header.type, header.linkname = tarfile.LNKTYPE, _text(first)
+        self._entry(header, path)
+        return True
+
+    def _add_file(self, header: tarfile.TarInfo, path: bytes, fd: int) -> None:
+        """A file as long as it is now: one that shrinks meanwhile gets zeros."""
+        with open(fd, "rb", buffering=0):
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise FileNotFoundError(errno.ENOENT, "it was replaced meanwhile")
+            header.pax_headers = _xattrs(fd)
+            if status.st_size - status.st_blocks * 512 >= _WORTH:
+                self._add_sparse(header, path, fd, status.st_size)
+                return
+            header.size = status.st_size
+            self._entry(header, path)
+            self._data(fd, [(0, header.size)], header.size)
+
+    def _add_sparse(self, header: tarfile.TarInfo, path: bytes, fd: int, size: int) -> None:
+        pieces = list(_pieces(fd, size))
+        numbers = [len(pieces), *[number for piece in pieces for number in piece]]
+        table = "".join([f"{number}\n" for number in numbers]).encode()
+        table += bytes(-len(table) % _BLOCK)
+        version = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+        fields = {"GNU.sparse.name": _text(path), "GNU.sparse.realsize": str(size)}
+        header.pax_headers = {**header.pax_headers, **version, **fields}
+        data = sum([length for _, length in pieces])
+        header.size = len(table) + data
+        above, _, leaf = path.rpartition(b"/")
+        self._entry(header, b"/".join([part for part in (above, b"GNUSparseFile.0", leaf) if part]))
+        self._write(table)
+        self._data(fd, pieces, header.size)
+
+    def _data(self, fd: int, pieces: list[Piece], size: int) -> None:
+        for offset, length in pieces:
+            while length:
+                chunk = os.pread(fd, min(length, _COPY), offset) or bytes(min(length, _COPY))
+                self._write(chunk)
+                offset, length = offset + len(chunk), length - len(chunk)
+        self._write(bytes(-size % _BLOCK))
+
+    def _entry(self, header: tarfile.TarInfo, path: bytes) -> None:
+        header.name = _text(path)
+        self._write(header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
+
+
+def _pieces(fd: int, size: int) -> Iterator[Piece]:
+    """Where a file has data: (offset, length); the last ends at its end, which readers rely on."""
+    at = 0
+    while at < size:
+        try:
+            start = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            break
+        at = min(os.lseek(fd, start, os.SEEK_HOLE), size)
+        yield start, at - start
+    yield size, 0
+
+
+def _folder_xattrs(folder: int, leaf: bytes) -> dict[str, str]:
+    fd = os.open(leaf, _READ | os.O_DIRECTORY, dir_fd=folder)
+    try:
+        return _xattrs(fd)
+    finally:
+        os.close(fd)
+
+
+def _xattrs(fd: int) -> dict[str, str]:
+    """The attributes that layers keep, as PAX records."""
+    try:
+        names = os.listxattr(fd)
+    except OSError:
+        return {}
+    kept = [name for name in names if is_kept(os.fsencode(name))]
+    return {f"SCHILY.xattr.{name}": _text(os.getxattr(fd, name)) for name in kept}
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
