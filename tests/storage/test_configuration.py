@@ -158,6 +158,13 @@ def test_none_works(own_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         drivers.chosen(own_store.replace(drivers=("overlay", "vfs")))
 
 
+def test_options_that_a_driver_refuses(own_store: Store) -> None:
+    """They do not lead to another driver."""
+    store = own_store.replace(options=("mountopt=nonsense=1",))
+    with pytest.raises(PyctrError, match="overlay works, but not with mountopt=nonsense=1"):
+        drivers.chosen(store)
+
+
 def test_every_driver_can_be_tried(own_store: Store) -> None:
     for name in drivers.NAMES:
         assert trial.attempt(own_store, name) is None
