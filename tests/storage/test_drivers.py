@@ -93,6 +93,14 @@ def test_a_container_with_the_users_own_id(on: Cli, driver: str) -> None:
 
 
 @every_driver
+def test_set_uid_programs_work(on: Cli, driver: str) -> None:
+    on("run", "-d", "--name", "c", *NO_NETWORK, "sleep", "inf")
+    on("exec", "c", "sh", "-c", "sed -i s/root:x:/root::/ /etc/passwd; cp /bin/busybox /bin/own; rm /bin/su")
+    on("exec", "c", "sh", "-c", "ln -s own /bin/su; chmod 4755 /bin/own")
+    assert on("exec", "-u", "guest", "c", "su", "-c", "id -u").stdout == "0\n"
+
+
+@every_driver
 def test_the_size_of_a_container(on: Cli, driver: str) -> None:
     on(
         "run",
