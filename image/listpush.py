@@ -129,7 +129,7 @@ def _render(way: _Way, entry: Entry, found: Manifest, data: bytes) -> Entry:
     image = keeping.make_image(entry.digest, found, config, entry.digest).replace(pulled=entry.pulled)
     source = Source(image, found, data)
     layers = push.push_layers(way.store, source, way.uploader, {}, way.wishes, way.progress)
-    push.push_config(way.store, found.config, way.uploader, way.progress)
+    push.push_config(way.store, source, way.uploader, way.progress)
     data, media_type = rendering.document(source, layers, way.wishes)
     digest = manifest.digest_like(data, entry.digest)
     way.uploader.put_manifest(data, media_type, digest)

@@ -6,7 +6,7 @@ removes in its own time; the tag is moved last, by one request.
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from pyctr.image import manifest, parallel, rendering
 from pyctr.image.lookup import Found
@@ -44,14 +44,15 @@ def push(
 ) -> str:
     """Pushes a local image to a full name; the digest of its manifest there. Raises PyctrError."""
     rendering.check(wishes)
-    with naming(to), images.making(store):
-        source = rendering.source_of(store, image)
+    with naming(to), ExitStack() as stack:
+        with images.making(store):  # not for the time of the push, which may be hours
+            source = rendering.source_of(store, image).held(store, stack)
         uploader = Uploader(to, access)
         progress.line("Getting image source signatures")
         uploader.has_blob(source.manifest.config)  # whoever cannot be reached is told at once
         layers = push_layers(store, source, uploader, _sources(store, to), wishes, progress)
         data, media_type = rendering.document(source, layers, wishes)
-        push_config(store, source.manifest.config, uploader, progress)
+        push_config(store, source, uploader, progress)
         digest = manifest.digest_like(data, to.digest or image.manifest_digest)
         if to.digest and to.digest != digest:
             raise PyctrError(f"the manifest to be pushed has the digest {digest}", "Push to a tag instead.")
@@ -158,10 +159,10 @@ def _scaled(progress: Progress, digest: str, scale: float) -> Callable[[int], No
     return lambda there: progress.blob_moved(digest, int(there * scale))
 
 
-def push_config(store: paths.Store, config: Descriptor, uploader: Uploader, progress: Progress) -> None:
+def push_config(store: paths.Store, source: Source, uploader: Uploader, progress: Progress) -> None:
     """Brings the config of an image up, unless the registry has it."""
+    content = source.content(store, source.manifest.config)
     progress.pause()
-    progress.line(f"Copying config {config.digest}")
-    content = rendering.stored(store, config)
+    progress.line(f"Copying config {content.descriptor.digest}")
     if not uploader.has_blob(content.descriptor):
         uploader.send_blob(content, lambda there: None, threading.Event())

@@ -8,6 +8,7 @@ files on the disk of the store: a crash leaves nothing behind.
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import BinaryIO
 
 from pyctr.image import conversion, manifest
@@ -36,11 +37,30 @@ class Wishes(Value):
 
 
 class Source(Value):
-    """An image in the store: its record, its manifest, and the bytes of that."""
+    """An image in the store: its record, its manifest, and the bytes of that.
+
+    `files` are its blobs by digest, when they are held open: then it may be removed meanwhile.
+    """
 
     image: Image
     manifest: Manifest
     data: bytes
+    files: dict[str, BinaryIO] = {}
+
+    def held(self, store: paths.Store, stack: ExitStack) -> "Source":
+        """The same with all blobs open until `stack` is left. The caller holds `images.making`."""
+        blobs_named = (self.manifest.config, *self.manifest.layers)
+        digests = dict.fromkeys([blob.digest for blob in blobs_named])
+        files = {digest: stack.enter_context(blobs.open_blob(store, digest)) for digest in digests}
+        return self.replace(files=files)
+
+    def content(self, store: paths.Store, blob: Descriptor) -> "Content":
+        """One of its blobs as it is. NoSuchObject when it is missing."""
+        file = self.files.get(blob.digest)
+        if file is None:
+            return stored(store, blob)
+        size = os.fstat(file.fileno()).st_size
+        return Content(blob.replace(size=size), lambda: _reopened(file))
 
 
 class Content(Value):
@@ -85,7 +105,7 @@ def stored(store: paths.Store, blob: Descriptor) -> Content:
 def layer(store: paths.Store, source: Source, at: int, wishes: Wishes) -> Rendered:
     """The layer with the number `at` as it leaves, compressed now if need be. PyctrError."""
     entry = source.manifest.layers[at]
-    content = stored(store, entry)
+    content = source.content(store, entry)
     kind = _kind(content)
     wanted = _wanted_kind(source.image, entry, kind, wishes)
     if wanted == kind:
@@ -99,7 +119,7 @@ def layer(store: paths.Store, source: Source, at: int, wishes: Wishes) -> Render
 def remembered(store: paths.Store, source: Source, at: int, wishes: Wishes) -> Rendered | None:
     """The layer as it left before, if it was changed then: for somebody who may have it. It has no bytes."""
     entry = source.manifest.layers[at]
-    kind = _kind(stored(store, entry))
+    kind = _kind(source.content(store, entry))
     wanted = _wanted_kind(source.image, entry, kind, wishes)
     known = variants.find(store, entry.digest, _how(wanted, wishes)) if wanted != kind else None
     if not known:

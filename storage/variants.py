@@ -5,6 +5,7 @@ nothing is compressed for that. An entry may vanish at any time, be empty after 
 now; those of layers that are gone are dropped.
 """
 
+import contextlib
 import os
 
 from pyctr.rootless.errors import BrokenRecord
@@ -77,10 +78,11 @@ def _path(store: paths.Store, digest: str, how: str) -> str:
 
 def _drop_orphans(store: paths.Store) -> None:
     """Drops what is known of layers that are gone, and the oldest of what never was here."""
-    names = os.listdir(store.variants())
+    names = [name for name in os.listdir(store.variants()) if name[0] != "."]  # halves of other threads
     gone = [name for name in names if not os.path.exists(store.blob(f"sha256:{name.partition('.')[0]}"))]
     others = [name for name in gone if name.endswith(".at")]
     if len(others) < _LAST:
         gone = [name for name in gone if not name.endswith(".at")]
     for name in gone:
-        os.unlink(f"{store.variants()}/{name}")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{store.variants()}/{name}")

@@ -20,6 +20,7 @@ from pyctr.image.pull import PullOptions
 from pyctr.image.rendering import Wishes
 from pyctr.image.transport import Access
 from pyctr.rootless.errors import PyctrError
+from pyctr.storage import sweep
 from pyctr.storage.paths import Store
 from tests.image import servers, takers
 from tests.image.servers import Scripted
@@ -611,6 +612,20 @@ def test_a_break_on_the_way_to_a_real_registry_is_got_over(
         digest = push.push(own_store, found.image, target, Wishes(), QUICK, SILENT)
     pulled = transfer.pull(own_store, reference.parse(f"{registry}/app:1"), PullOptions(), SILENT)
     assert pulled.manifest_digest == digest
+
+
+def test_an_image_may_be_removed_while_it_is_pushed(own_store: Store, made: str, taker: Taker) -> None:
+    """A push may take hours: it keeps nobody waiting, and what it has begun it ends."""
+    found = lookup.find(own_store, made)
+
+    def removed(request: Taking) -> bool:
+        sweep.remove_image(own_store, found.image.id)
+        return False
+
+    taker.hook = at("POST", removed)
+    target = reference.parse(f"{taker.address}/app:1")
+    check_arrived(taker, push.push(own_store, found.image, target, Wishes(), QUICK, SILENT))
+    assert not list(pathlib.Path(own_store.blobs(), "sha256").iterdir())
 
 
 def test_pieces_are_small_enough_for_a_slow_line() -> None:

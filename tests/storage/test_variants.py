@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -26,6 +27,21 @@ def test_entries_of_layers_that_are_gone_are_dropped(own_store: Store) -> None:
     os.unlink(own_store.blob(first))
     variants.remember(own_store, second, "zstd-9", MADE, 7)
     assert os.listdir(own_store.variants()) == [f"{second.partition(':')[2]}.zstd-9"]
+
+
+def test_threads_do_not_hinder_each_other(own_store: Store) -> None:
+    digests = [blobs.put_blob(own_store, str(number).encode()) for number in range(8)]
+
+    def write(digest: str) -> None:
+        for number in range(30):
+            variants.remember(own_store, digest, "gzip", MADE, number)
+            variants.remember_holder(own_store, digest, f"example.com/{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, digests))
+    for digest in digests:
+        assert variants.find(own_store, digest, "gzip") == Variant(1, MADE, 29)
+        assert variants.holders(own_store, digest)[0] == "example.com/29"
 
 
 def test_the_last_holders_are_kept(own_store: Store) -> None:
