@@ -35,9 +35,13 @@ COMMANDS: "dict[str, tuple[str, str]]" = {
     "container cleanup": ("pyctr.cli.cleanup", "Finish what a dead monitor left undone"),
     "images": ("pyctr.cli.images", "List images"),
     "image diff": ("pyctr.cli.diff:IMAGE", "Show what an image has changed"),
+    "history": ("pyctr.cli.history", "Show the steps by which an image was made"),
     "image exists": ("pyctr.cli.image_exists", "Tell by the exit code whether there is such an image"),
     "image inspect": ("pyctr.cli.image_inspect", "Show everything that is known of images"),
+    "image mount": ("pyctr.cli.image_mount:MOUNT", "Mount images for reading, inside of unshare"),
     "image prune": ("pyctr.cli.image_prune", "Remove images that nothing needs"),
+    "image tree": ("pyctr.cli.image_tree", "Show the layers of an image"),
+    "image unmount": ("pyctr.cli.image_mount:UNMOUNT", "Unmount images"),
     "import": ("pyctr.cli.import_", "Make an image from the tar archive of a root file system"),
     "load": ("pyctr.cli.load", "Load images from an archive"),
     "login": ("pyctr.cli.login", "Log in to a registry"),
@@ -98,6 +102,7 @@ HEADINGS: "dict[str, tuple[str, ...]]" = {
         *("manifest create", "manifest add", "manifest annotate", "manifest inspect"),
         *("manifest push", "manifest remove", "manifest rm", "manifest exists"),
         *("image inspect", "image exists", "image prune"),
+        *("history", "image tree", "image diff", "image mount", "image unmount"),
     ),
     "Volumes": (
         *("volume create", "volume ls", "volume inspect", "volume rm", "volume prune", "volume exists"),
@@ -117,6 +122,7 @@ ALIASES: "dict[str, tuple[str, ...]]" = {
     "image list": ("images",),
     "image ls": ("images",),
     "image rm": ("rmi",),
+    "image umount": ("image unmount",),
     "system info": ("info",),
     "volume list": ("volume ls",),
     "volume remove": ("volume rm",),
@@ -144,14 +150,14 @@ VERBS: "dict[str, tuple[str, ...]]" = {
             "wait",
         ),
     ),
-    "image": ("import", "load", "pull", "push", "save", "search", "tag", "untag"),
+    "image": ("history", "import", "load", "pull", "push", "save", "search", "tag", "untag"),
 }
 
 NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if " " in name])
 
 # Commands of podman that pyctr does not have yet: refused by name.
 UNSUPPORTED = frozenset(
-    """artifact auto-update build compose cp events farm generate healthcheck history
+    """artifact auto-update build compose cp events farm generate healthcheck
     init kube machine mount network pause pod quadlet rename
     secret stats top umount unmount unpause update""".split()
 )

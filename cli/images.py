@@ -1,7 +1,7 @@
 """pyctr images"""
 
 from pyctr.cli import imagerows
-from pyctr.cli.format import print_rows
+from pyctr.cli.format import is_json, print_rows
 from pyctr.cli.tables import Argument, Command, Option
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ def images(options: "Options", arguments: "tuple[str, ...]") -> int:
         options.format,
         imagerows.columns(options),
         noheading=options.noheading,
-        json_rows=imagerows.json_rows(options.store, rows),
+        json_rows=imagerows.json_rows(options.store, rows) if is_json(options.format or "") else None,
         headings=imagerows.HEADINGS,
     )
     return 0

@@ -126,6 +126,13 @@ class Store(Value):
         """Which blob a layer became when it was compressed anew."""
         return f"{self.root}/cache/variants"
 
+    def image_mounts(self) -> str:
+        """runroot/mounts/: where `image mount` mounts, seen in the namespace of one `unshare` only."""
+        return f"{self.runroot}/mounts"
+
+    def image_mount(self, image_id: str) -> str:
+        return f"{self.image_mounts()}/{check_component(image_id, 'image')}"
+
     def container_run(self, container_id: str) -> str:
         """Sockets and exec sessions of a running container."""
         return f"{self.runroot}/{check_component(container_id, 'container')}"
@@ -168,6 +175,9 @@ ATTACH_SOCKET = "attach"
 EXEC_SESSIONS = "exec"
 NETWORK_LOG = "network.log"  # what the network helper had to say
 STORAGE_LOG = "storage.log"  # what the process that serves the root file system had to say
+
+# Inside the folder of a mounted image.
+IMAGE_ROOT = "root"
 
 # Inside the folder of a layer.
 LAYER_DIFF = "diff"
