@@ -157,9 +157,9 @@ NOUNS = frozenset([name.partition(" ")[0] for name in (*COMMANDS, *ALIASES) if "
 
 # Commands of podman that pyctr does not have yet: refused by name.
 UNSUPPORTED = frozenset(
-    """artifact auto-update build compose cp events farm generate healthcheck
-    init kube machine mount network pause pod quadlet rename
-    secret stats top umount unmount unpause update""".split()
+    """artifact auto-update build compose connection cp events farm generate healthcheck init kube
+    machine migrate mount network pause pod quadlet rename renumber secret service stats top
+    umount unmount unpause update""".split()
 )
 
 

@@ -5,10 +5,12 @@ The order of writing, and what a SIGKILL or power cut after each step leaves:
 2. the name                                   a claim without a container, which the next claimant takes
                                               over
 3. the spec in tmp.<id>/                      as 1
-4. the volumes                                as 1; empty volumes, as was asked for, or without a name
+4. the volumes                                as 1 with those that have no name (the mark `draft` says so);
+                                              empty volumes, as was asked for
 5. the other records, all made durable        as 1
 6. --cidfile                                  a file with the id of a container that is not there
-7. tmp.<id> becomes containers/<id>           the container
+7. tmp.<id> becomes containers/<id>           the container, with the mark, which its removal disregards
+8. the mark goes                              the container
 The store lock is held shared throughout, so no sweeper takes the layers that are being chosen. The spec
 keeps the volumes: see `pyctr.storage.volumes`.
 """
@@ -229,10 +231,8 @@ class Draft:
 
     def write(self, spec: Spec, request: Request, state: State) -> None:
         """The folders, volumes and records of the container."""
-        if spec.ephemeral:
-            os.close(
-                os.open(f"{self.folder}/{paths.EPHEMERAL}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            )
+        for name in (paths.DRAFT, paths.EPHEMERAL)[: 2 if spec.ephemeral else 1]:
+            os.close(os.open(f"{self.folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._write_new(paths.SPEC, spec)
         self.volumes = spec.anonymous_volumes
         mounts.make_volumes(self.store, spec.mounts, spec.anonymous_volumes, durable=self.durable)
@@ -256,6 +256,7 @@ class Draft:
             write_cid_file(request.cid_file, spec.id)
         os.rename(self.folder, self.store.container(self.id))
         self.published = True
+        os.unlink(f"{self.store.container(self.id)}/{paths.DRAFT}")
         if self.durable:
             records.sync_folder(self.store.containers())
         states.append_event(

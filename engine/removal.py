@@ -127,6 +127,7 @@ def _hide(store: "Store", container_id: str, *, volumes: bool) -> None:
     if volumes:
         mark = os.open(f"{folder}/{paths.EPHEMERAL}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.close(mark)
+    _forget_draft(folder)
     os.rename(folder, hidden(store, container_id))
     if left is not None:
         names.release(store, left.name, container_id)
@@ -134,6 +135,14 @@ def _hide(store: "Store", container_id: str, *, volumes: bool) -> None:
         names.release_all(store, container_id)
     details = {"name": left.name, "image": left.image_name} if left else {}
     states.append_event(store, "container", "remove", container_id, **details)
+
+
+def _forget_draft(folder: str) -> None:
+    """A creation that was killed in its last step has left the mark, with which volumes would go."""
+    try:
+        os.unlink(f"{folder}/{paths.DRAFT}")
+    except FileNotFoundError:
+        pass
 
 
 def hidden(store: "Store", container_id: str) -> str:
@@ -158,7 +167,8 @@ def destroy(store: "Store", container_id: str) -> None:
 
     folder = hidden(store, container_id)
     left = leavings(folder)
-    if left is not None and os.path.exists(f"{folder}/{paths.EPHEMERAL}"):
+    marks = [f"{folder}/{mark}" for mark in (paths.EPHEMERAL, paths.DRAFT)]
+    if left is not None and any([os.path.exists(mark) for mark in marks]):
         _remove_volumes(store, left.anonymous_volumes, os.path.basename(folder))
     trees.remove(store.container_run(container_id))
     trees.remove(folder)

@@ -170,6 +170,8 @@ EPHEMERAL = (
     "ephemeral"  # mark of a --rm container, made at creation: a sweeper may remove it once it is dead
 )
 
+DRAFT = "draft"  # mark of a container that is being made: what is removed of it takes its volumes along
+
 # Inside the folder of a running container under runroot.
 ATTACH_SOCKET = "attach"
 EXEC_SESSIONS = "exec"

@@ -205,3 +205,16 @@ def test_a_sweep_takes_half_made_volumes_unless_somebody_is_at_work_on_them(stor
     with records.lock_file(store.store_lock(), shared=True):  # a pull holds nothing up
         removal.sweep(store)
     assert not os.path.exists(draft)
+
+
+def test_a_draft_takes_its_volumes_and_a_container_with_the_mark_does_not(store: Store) -> None:
+    """What a creation leaves that was killed before, and after the container got its name."""
+    kept, gone = volumes.anonymous_name(), volumes.anonymous_name()
+    for container, volume in ((ID, kept), (OTHER, gone)):
+        volumes.create(store, volume, anonymous=True)
+        samples.make(store, container, container[:4], state=ENDED, anonymous_volumes=(volume,))
+        open(f"{store.container(container)}/{paths.DRAFT}", "w").close()
+    os.rename(store.container(OTHER), removal.hidden(store, OTHER))
+    removal.remove(store, ID)
+    removal.sweep(store)
+    assert volumes.names(store) == [kept]

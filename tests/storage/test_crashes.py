@@ -157,6 +157,7 @@ def kill_and_check(case: Case, name: str, step: int) -> None:
     case.traced(point, *operation.words(case))
     if name != RESET:
         check_store(case, BUSYBOX)
+        check_volumes(case.cli)
     case.cli(*operation.again(case))
     check_store(case, BUSYBOX if name != RESET else NEW)
     case.cli("system", "prune", "-f")
@@ -175,6 +176,13 @@ def check_store(case: Case, kept: str) -> None:
     pulled = f"{case.registry}/new:1"
     if pulled in names:
         assert case.cli(*run, pulled).stdout == "content"
+
+
+def check_volumes(cli: Cli) -> None:
+    """No volume without a name outlives a container that never was."""
+    if cli("ps", "-aq").stdout == "":
+        cli("container", "prune", "-f")
+        assert cli("volume", "ls", "-q").stdout in ("", "data\n")
 
 
 def check_nothing_stays(cli: Cli, store: Store) -> None:
