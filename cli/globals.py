@@ -18,7 +18,7 @@ GLOBAL = Command(
         ),
         Option(
             ("--storage-driver",),
-            "How layers become a root file system: overlay, fuse-overlayfs, vfs",
+            "How layers become a root file system: overlay, fuse-overlayfs, llfuse, vfs",
             "text",
             "DRIVER",
         ),

@@ -133,11 +133,14 @@ def _is_exposed(path: str) -> bool:
     return os.stat(path).st_uid == os.geteuid() or os.access(path, os.W_OK)
 
 
-def self_command() -> list[str]:
-    """The words that start this very pyctr again, whatever installed or froze it."""
+def self_command(module: str = "pyctr.cli.main") -> list[str]:
+    """The words that start this very pyctr again, whatever installed or froze it: `main()` of a module.
+
+    A frozen program has the command line only.
+    """
     if getattr(sys, "frozen", False):
         return [sys.executable]
-    start = f"import sys; sys.path[:] = {sys.path!r}; from pyctr.cli.main import main; main()"
+    start = f"import sys; sys.path[:] = {sys.path!r}; from {module} import main; main()"
     return [sys.executable, "-I", "-S", "-c", start]
 
 

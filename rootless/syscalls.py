@@ -83,6 +83,9 @@ PR_SET_KEEPCAPS = 8
 PR_SET_NAME = 15
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_PDEATHSIG = 1
+RENAME_EXCHANGE = 2
+RENAME_NOREPLACE = 1
+RENAME_WHITEOUT = 4
 RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 RESOLVE_NO_MAGICLINKS = 0x02
@@ -102,14 +105,14 @@ NR_MOUNT_SETATTR = 442
 NR_MOVE_MOUNT = 429
 NR_OPENAT2 = 437
 NR_OPEN_TREE = 428
-_BY_MACHINE = {  # keyctl, pivot_root, seccomp
-    "x86_64": (250, 155, 317),
-    "aarch64": (219, 41, 277),
-    "riscv64": (219, 41, 277),
-    "ppc64le": (271, 203, 358),
-    "s390x": (280, 217, 348),
+_BY_MACHINE = {  # keyctl, pivot_root, seccomp, renameat2
+    "x86_64": (250, 155, 317, 316),
+    "aarch64": (219, 41, 277, 276),
+    "riscv64": (219, 41, 277, 276),
+    "ppc64le": (271, 203, 358, 357),
+    "s390x": (280, 217, 348, 347),
 }
-NR_KEYCTL, NR_PIVOT_ROOT, NR_SECCOMP = _BY_MACHINE.get(os.uname().machine, (219, 41, 277))
+NR_KEYCTL, NR_PIVOT_ROOT, NR_SECCOMP, NR_RENAMEAT2 = _BY_MACHINE.get(os.uname().machine, (219, 41, 277, 276))
 
 _int, _ulong, _long, _str, _ptr = c_int, c_ulong, c_long, c_char_p, c_void_p
 _mount = bind("mount", _str, _str, _str, _ulong, _str)
@@ -244,6 +247,16 @@ def pivot_root(new_root: str, put_old: str) -> None:
         _syscall_pivot(NR_PIVOT_ROOT, _path(new_root), _path(put_old))
     except OSError as error:
         raise OSError(error.errno, error.strerror, new_root) from None
+
+
+def renameat2(
+    from_fd: int, from_path: "str | bytes", to_fd: int, to_path: "str | bytes", flags: int
+) -> None:
+    """Renames below descriptors; `flags` are RENAME_*. EINVAL where the file system lacks them."""
+    try:
+        _syscall_move(NR_RENAMEAT2, from_fd, _path(from_path), to_fd, _path(to_path), flags)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fsdecode(from_path)) from None
 
 
 def keyctl_join_session_keyring() -> None:

@@ -2,6 +2,7 @@
 
     overlay          the kernel's, mounted in the container's own namespaces          layers: overlay
     fuse-overlayfs   a process of that name serves the mount                          layers: marks
+    llfuse           a process of pyctr's own serves the mount                        layers: overlay
     vfs              a copy of all layers for each container                          layers: marks
 
 Layers of a format that two drivers share are shared; those of different formats and of different id maps
@@ -66,7 +67,7 @@ class Server(Value):
 
 
 _FLAGS = {"nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 1024, "nodiratime": 2048}  # linux/mount.h
-NAMES = ("overlay", "fuse-overlayfs", "vfs")  # in the order in which they are tried
+NAMES = ("overlay", "fuse-overlayfs", "llfuse", "vfs")  # in the order in which they are tried
 
 
 def by_name(name: str) -> "Driver":
@@ -79,6 +80,10 @@ def by_name(name: str) -> "Driver":
         from pyctr.storage import fuseoverlayfs
 
         return fuseoverlayfs
+    if name == "llfuse":
+        from pyctr.storage import llfusedriver
+
+        return llfusedriver
     if name == "vfs":
         from pyctr.storage import vfs
 
@@ -128,7 +133,11 @@ def option(options: "tuple[str, ...]", name: str) -> str:
 
 def options_of(name: str, options: "tuple[str, ...]") -> "tuple[str, ...]":
     """Those of the options that mean something to a driver: all are about overlays."""
-    return () if name == "vfs" else options
+    if name == "vfs":
+        return ()
+    if name == "llfuse":  # mount_program names another one
+        return tuple([each for each in options if each.startswith("mountopt=")])
+    return options
 
 
 def mount_words(options: "tuple[str, ...]") -> "tuple[int, list[str]]":

@@ -51,6 +51,13 @@ def open_device() -> int:
 
 def mount(tree: Tree, target: str) -> Server:
     """See `drivers.Driver`."""
+    lower = prepare(tree)
+    device = mount_device(_PROGRAM, tree, target)
+    return Server(_arguments(tree, lower), tree.folder, device)
+
+
+def prepare(tree: Tree) -> "list[str]":
+    """The folders of the layers, the highest first; makes those of the container. PyctrError."""
     lower = [f"{tree.layers}/{name}/{paths.LAYER_DIFF}" for name in reversed(tree.lower)]
     if not lower:
         lower = [f"{tree.layers}/{_EMPTY}"]
@@ -58,17 +65,22 @@ def mount(tree: Tree, target: str) -> Server:
     if missing := drivers.missing_layer(tree):
         raise missing
     drivers.make_folders(tree.folder, lower[0], (paths.UPPER, paths.WORK))
+    return lower
+
+
+def mount_device(name: str, tree: Tree, target: str) -> int:
+    """Mounts a FUSE file system that nobody serves yet; the descriptor of its device."""
     device = open_device()
     options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions"
     try:
         flags = drivers.mount_words(tree.options)[0]
-        syscalls.mount(_PROGRAM, target, f"fuse.{_PROGRAM}", flags, options)
+        syscalls.mount(name, target, f"fuse.{name}", flags, options)
     except OSError as error:
         os.close(device)
         raise PyctrError(
             f"cannot mount a FUSE file system: {error.strerror}", "Run 'pyctr doctor'."
         ) from None
-    return Server(_arguments(tree, lower), tree.folder, device)
+    return device
 
 
 def _arguments(tree: Tree, lower: "list[str]") -> tuple[str, ...]:

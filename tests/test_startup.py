@@ -66,7 +66,7 @@ ELSEWHERE = """cli.clickbridge cli.completing cli.gotemplate cli.gofunctions cli
     image.registry image.transport image.tokens image.archive image.load image.transfer
     image.keeping storage.unpack storage.tarstream storage.compression storage.workers
     storage.layerbuild storage.sweep storage.changes storage.merged storage.whiteouts storage.vfs
-    storage.fuseoverlayfs storage.serving storage.trial storage.configuration""".split()
+    storage.fuseoverlayfs storage.llfusedriver storage.serving storage.trial storage.configuration""".split()
 
 
 def loaded(cli: Cli, *words: str) -> set[str]:
