@@ -8,7 +8,7 @@ import os
 
 from pyctr.rootless import jsontext
 from pyctr.rootless.errors import PyctrError
-from pyctr.storage import records
+from pyctr.storage import drivers, records
 from pyctr.storage.paths import Store
 
 CACHE = "storage-driver.json"
@@ -28,15 +28,32 @@ def _remembered(store: Store, candidates: tuple[str, ...]) -> str:
     path = f"{store.runroot}/{CACHE}"
     try:
         kept = records.read_json(path)
-        if kept["key"] == key and kept["driver"] in candidates:
+        if kept["key"] == key and _is_still_best(kept["driver"], kept["at_hand"], store, candidates):
             return str(kept["driver"])
     except (OSError, PyctrError, TypeError, KeyError):
         pass
     from pyctr.storage import trial
 
     driver = trial.find(store, candidates)
-    _keep(path, jsontext.dumps({"key": key, "driver": driver}))
+    _keep(path, jsontext.dumps({"key": key, "driver": driver, "at_hand": _at_hand(store, candidates)}))
     return driver
+
+
+def _is_still_best(driver: str, at_hand: "list[str]", store: Store, candidates: tuple[str, ...]) -> bool:
+    """Whether an earlier answer holds: a program may have been installed since, or removed."""
+    return driver == candidates[0] or (driver in candidates and at_hand == _at_hand(store, candidates))
+
+
+def _at_hand(store: Store, candidates: tuple[str, ...]) -> "list[str]":
+    """The drivers that lack nothing that can be seen without trying."""
+    found = []
+    for name in candidates:
+        try:
+            drivers.by_name(name).check(drivers.options_of(name, store.options))
+        except PyctrError:
+            continue
+        found.append(name)
+    return found
 
 
 def _boot() -> str:

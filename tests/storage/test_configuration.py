@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from pyctr.rootless.errors import PyctrError
-from pyctr.storage import choice, configuration, drivers, paths, trial
+from pyctr.storage import choice, configuration, drivers, fuseoverlayfs, paths, trial
 from pyctr.storage.paths import Store
 from tests.commands import Cli
 
@@ -150,6 +150,17 @@ def test_the_first_that_works(own_store: Store, monkeypatch: pytest.MonkeyPatch)
     assert drivers.chosen(own_store.replace(drivers=("overlay", "vfs"))) == "vfs"
     assert tried == ["overlay", "vfs"] * 2
     assert os.listdir(own_store.root) == []
+
+
+def test_a_better_driver_that_is_installed_later(
+    own_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    store = own_store.replace(drivers=("fuse-overlayfs", "vfs"))
+    monkeypatch.setattr(fuseoverlayfs, "_PROGRAM", str(tmp_path / "fuse-overlayfs"))
+    assert drivers.chosen(store) == "vfs"
+    choice._known.clear()
+    (tmp_path / "fuse-overlayfs").symlink_to("/usr/bin/fuse-overlayfs")
+    assert drivers.chosen(store) == "fuse-overlayfs"
 
 
 def test_none_works(own_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
