@@ -40,6 +40,7 @@ COMMANDS: "dict[str, tuple[str, str]]" = {
     "image inspect": ("pyctr.cli.image_inspect", "Show everything that is known of images"),
     "image mount": ("pyctr.cli.image_mount:MOUNT", "Mount images for reading, inside of unshare"),
     "image prune": ("pyctr.cli.image_prune", "Remove images that nothing needs"),
+    "image scp": ("pyctr.cli.image_scp", "Copy an image to or from another machine or user"),
     "image tree": ("pyctr.cli.image_tree", "Show the layers of an image"),
     "image unmount": ("pyctr.cli.image_mount:UNMOUNT", "Unmount images"),
     "import": ("pyctr.cli.import_", "Make an image from the tar archive of a root file system"),
@@ -103,6 +104,7 @@ HEADINGS: "dict[str, tuple[str, ...]]" = {
         *("manifest push", "manifest remove", "manifest rm", "manifest exists"),
         *("image inspect", "image exists", "image prune"),
         *("history", "image tree", "image diff", "image mount", "image unmount"),
+        "image scp",
     ),
     "Volumes": (
         *("volume create", "volume ls", "volume inspect", "volume rm", "volume prune", "volume exists"),

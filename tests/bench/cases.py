@@ -33,8 +33,8 @@ class Case(NamedTuple):
             contestant.run("run", "-d", "--name", "idle", "--network", self.running, BUSYBOX, *IDLE)
         if self.changed:
             script = _WRITE.format(self.changed)
-            words = ("run", "--name", "changed", "--network", "none", BUSYBOX, "sh", "-c", script)
-            contestant.run(*words)
+            base = ("run", "--name", "changed", "--network", "none", BUSYBOX)
+            contestant.run(*base, "sh", "-c", script)
         for number in range(self.imported):
             empty = io.BytesIO()
             tarfile.open(fileobj=empty, mode="w").close()
