@@ -9,13 +9,17 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 
-from pyctr.rootless import userns
+from pyctr.rootless import processes, userns
 from pyctr.rootless.errors import BrokenRecord, PyctrError
 from pyctr.rootless.idmap import IdMaps, IdRange
 from pyctr.storage import blobs, layers, paths, records, sweep, trees, volumes, workers
+from pyctr.storage.containertar import walk
 from pyctr.storage.images import Image, ImageLayer
-from pyctr.storage.unpack import DEFAULT_LIMITS
+from pyctr.storage.merged import Child, Merged
+from pyctr.storage.unpack import DEFAULT_LIMITS, shown
+from pyctr.storage.whiteouts import dialect_of
 from pyctr.storage.workers import Job
 
 _READ = 1 << 20
@@ -170,39 +174,38 @@ def difference(one: str, other: str, maps: IdMaps) -> str:
 
 
 def _difference(one: str, other: str) -> str:
-    return _compare(os.open(one, _FOLDER), os.open(other, _FOLDER), "")
-
-
-def _compare(one: int, other: int, path: str) -> str:
-    """Compares two open folders, which are closed."""
-    try:
-        if _facts(one) != _facts(other):
-            return f"{path or '/'}: owner, mode or attributes"
-        names = sorted({*os.listdir(one), *os.listdir(other)})
-        return next((wrong for name in names if (wrong := _compare_entry(one, other, path, name))), "")
-    finally:
-        os.close(one)
-        os.close(other)
-
-
-def _compare_entry(one: int, other: int, path: str, name: str) -> str:
-    shown = f"{path}/{name}"
-    try:
-        stats = [os.stat(name, dir_fd=fd, follow_symlinks=False) for fd in (one, other)]
-    except FileNotFoundError:
-        return f"{shown}: it is in one of the two only"
-    if len({_status(each) for each in stats}) > 1:
-        return f"{shown}: kind, owner, mode, size or time"
-    kind = stats[0].st_mode
-    if stat.S_ISDIR(kind):
-        return _compare(os.open(name, _FOLDER, dir_fd=one), os.open(name, _FOLDER, dir_fd=other), shown)
-    if stat.S_ISLNK(kind) and os.readlink(name, dir_fd=one) != os.readlink(name, dir_fd=other):
-        return f"{shown}: target"
-    if stat.S_ISREG(kind) and not _are_alike(
-        os.open(name, _FILE, dir_fd=one), os.open(name, _FILE, dir_fd=other)
-    ):
-        return f"{shown}: content or attributes"
+    processes.allow_many_files()
+    tops = [os.open(path, _FOLDER) for path in (one, other)]
+    if _facts(tops[0]) != _facts(tops[1]):
+        return "/: owner, mode or attributes"
+    first, second = [walk(Merged([top], dialect_of("whole"))) for top in tops]
+    for left, right in zip_longest(first, second):
+        path = shown(b"/" + (left or right)[0])
+        if left is None or right is None or left[0] != right[0]:
+            return f"{path}: it is in one of the two only"
+        if wrong := _compare(left[1], right[1]):
+            return f"{path}: {wrong}"
     return ""
+
+
+def _compare(one: Child, other: Child) -> str:
+    """In what two entries of the same name differ."""
+    if _status(one.status) != _status(other.status):
+        return "kind, owner, mode, size or time"
+    kind = one.status.st_mode
+    places = [(each.name, each.parents[0]) for each in (one, other)]
+    if stat.S_ISLNK(kind):
+        targets = {os.readlink(name, dir_fd=parent) for name, parent in places}
+        return "target" if len(targets) > 1 else ""
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        return ""
+    first, second = [os.open(name, _FILE, dir_fd=parent) for name, parent in places]
+    try:
+        alike = _facts(first) == _facts(second) and (stat.S_ISDIR(kind) or _are_alike(first, second))
+    finally:
+        os.close(first)
+        os.close(second)
+    return "" if alike else "content or attributes"
 
 
 def _status(status: os.stat_result) -> tuple[int, ...]:
@@ -219,13 +222,11 @@ def _facts(fd: int) -> tuple[object, ...]:
 
 
 def _are_alike(one: int, other: int) -> bool:
-    with open(one, "rb") as first, open(other, "rb") as second:
-        if _facts(one) != _facts(other):
+    """Whether two open files have the same content."""
+    while data := os.read(one, _READ):
+        if data != os.read(other, _READ):
             return False
-        while data := first.read(_READ):
-            if data != second.read(_READ):
-                return False
-        return not second.read(1)
+    return not os.read(other, 1)
 
 
 def missing_parts(store: paths.Store, container: str) -> list[str]:

@@ -143,6 +143,7 @@ NAMES_IN_ROOT = (
     *(
         "names",
         "images",
+        "manifests",
         "containers",
         "volumes",
         "networks",

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -220,3 +221,8 @@ def test_reset_leaves_what_is_not_its_own(cli: Cli, busybox: str, store: Store) 
 
 def test_reset_of_nothing(cli: Cli) -> None:
     cli("system", "reset", "-f")
+
+
+def test_reset_knows_every_name_of_the_root_folder() -> None:
+    text = pathlib.Path(paths.__file__).read_text()
+    assert set(re.findall(r"\{self\.root\}/([a-z.-]+)", text)) <= set(paths.NAMES_IN_ROOT)

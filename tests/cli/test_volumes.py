@@ -323,3 +323,13 @@ def test_inspect_finds_volumes_too(cli: Cli) -> None:
     cli("volume", "create", "data")
     for argv in (["inspect", "data"], ["inspect", "--type", "volume", "data"]):
         assert cli(*argv, "--format", "{{.Name}}").stdout == "data\n"
+
+
+def test_deep_folders_are_exported_and_imported(cli: Cli, busybox: str, tmp_path: pathlib.Path) -> None:
+    script = "cd /data; i=0; while [ $i -lt 1200 ]; do mkdir d; cd d; i=$((i+1)); done; touch end"
+    look(cli, busybox, "sh", "-c", script)
+    cli("volume", "export", "data", "-o", tmp_path / "data.tar")
+    cli("volume", "create", "copy")
+    cli("volume", "import", "copy", tmp_path / "data.tar")
+    assert look(cli, busybox, "find", "/data", "-name", "end", volume="copy:/data").count("/d/") == 600
+    cli("volume", "rm", "-af")

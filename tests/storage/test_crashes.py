@@ -93,6 +93,13 @@ OPERATIONS = {
         lambda case: case.cli("volume", "create", "data"),
         lambda case: ["volume", "rm", "-f", "data"],
     ),
+    "commit": Operation(
+        lambda case: ["commit", "-q", "changed", NEW],
+        lambda case: case.cli(
+            *("run", "--name", "changed", "--network", "none", BUSYBOX),
+            *("sh", "-c", "rm -r /www; mkdir /deep; echo content > /deep/file"),
+        ),
+    ),
     "create": Operation(lambda case: ["create", *VOLUMES, BUSYBOX]),
     "run": Operation(lambda case: ["run", "--rm", "--network", "none", *VOLUMES, BUSYBOX, "true"]),
     "system reset": Operation(
