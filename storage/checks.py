@@ -74,9 +74,27 @@ def _is_free(path: str) -> bool:
 
 
 def layer_keys(store: paths.Store) -> list[tuple[str, IdMaps]]:
-    """The folders of layers, each with the maps that it was unpacked with, where these can be told."""
+    """The folders of layers, each with the maps that it was unpacked with, where these can be told and made:
+    those of another user namespace (`pyctr unshare`) cannot.
+    """
     found = [(key, _maps_of(key.partition("-")[2])) for key in records.names_in(f"{store.root}/layers")]
-    return [(key, maps) for key, maps in found if maps is not None]
+    own = userns.default_maps()
+    return [
+        (key, maps)
+        for key, maps in found
+        if maps is not None and _within(maps.uid, own.uid) and _within(maps.gid, own.gid)
+    ]
+
+
+def _within(ranges: tuple[IdRange, ...], own: tuple[IdRange, ...]) -> bool:
+    """Whether this user may map all the outside ids of `ranges`."""
+    return all(
+        any(
+            part.outside <= each.outside and each.outside + each.length <= part.outside + part.length
+            for part in own
+        )
+        for each in ranges
+    )
 
 
 def _maps_of(words: str) -> IdMaps | None:

@@ -177,8 +177,13 @@ def _status(folder: int, name: bytes) -> os.stat_result | None:
 
 
 def _make_file(folder: int, name: bytes) -> None:
+    """An empty file with a time that is always the same: two unpackings of a layer do not differ."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    os.close(os.open(name, flags, 0o600, dir_fd=folder))
+    fd = os.open(name, flags, 0o600, dir_fd=folder)
+    try:
+        os.utime(fd, ns=(0, 0))
+    finally:
+        os.close(fd)
 
 
 def _has_opaque_xattr(folder: int) -> bool:

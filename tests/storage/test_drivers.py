@@ -232,6 +232,27 @@ def test_an_unknown_driver(cli: Cli, busybox: str, word: str) -> None:
 
 
 @every_driver
+def test_a_committed_image_is_sound(on: Cli, driver: str) -> None:
+    """What one driver has seen deleted, `system check` finds as it was unpacked."""
+    script = "rm /bin/ls; rm -r /www; mkdir /www; echo new > /file"
+    on("run", "--name", "c", *NO_NETWORK, "sh", "-c", script)
+    changes = sorted(on("diff", "c").stdout.splitlines())
+    assert changes == ["A /file", "C /bin", "C /etc", "C /www", "D /bin/ls", "D /www/index.html"]
+    on("commit", "-q", "c", "localhost/committed")
+    look = "ls /bin/ls /www/index.html 2>/dev/null; cat /file"
+    shown = on("run", "--rm", "--network", "none", "localhost/committed", "sh", "-c", look).stdout
+    assert shown == "new\n"
+    assert on("system", "check").stdout == ""
+
+
+def test_layers_of_another_namespace_are_not_judged(cli: Cli, busybox_archive: pathlib.Path) -> None:
+    """Inside `pyctr unshare` id maps are others, and nobody outside can make them."""
+    cli("unshare", *cli.argv("load", "-q", "-i", busybox_archive))
+    assert len(os.listdir(f"{cli.store.root}/layers")) == 1
+    assert cli("system", "check").stdout == ""
+
+
+@every_driver
 def test_hostile_marks_in_an_image(on: Cli, driver: str, tmp_path: pathlib.Path) -> None:
     """An image cannot reach outside through what a driver takes for a mark."""
     tar = tmp_path / "layer.tar"
