@@ -2,18 +2,23 @@
 
 import errno
 import os
+import pathlib
 import random
 import stat
 from collections.abc import Callable
 
 import pytest
 
-from pyctr.rootless import userns
+from pyctr.rootless import processes, syscalls, userns
+from pyctr.storage import serving
+from tests import images
+from tests.commands import Cli
 from tests.storage import overlaymounts
 from tests.storage.overlaymounts import OLD, mounted
 
 NAMES = ("a", "b", "c", "d")
 STEPS = 400
+MARK = "user.overlay.opaque"
 
 
 @pytest.fixture
@@ -254,3 +259,153 @@ def _difference(theirs: str, ours: str, when: str) -> str:
 @pytest.mark.parametrize("seed", range(8))
 def test_it_behaves_as_the_overlay_of_the_kernel(seed: int, base: str) -> None:
     assert mapped(compare, base, seed) == ""
+
+
+def test_a_server_killed_in_the_middle_leaves_whole_files(base: str) -> None:
+    """Killed while files are copied up: each is the old or the new one, and the next mount clears up."""
+    assert mapped(_kill_and_look, base) == ""
+
+
+def _kill_and_look(base: str) -> str:
+    layer = f"{base}/lower1/diff"
+    os.makedirs(layer)
+    for number in range(200):
+        with open(f"{layer}/{number}", "wb") as file:
+            file.write(b"old" * 10000)
+    target = f"{base}/merged"
+    os.mkdir(target)
+    server = serving.mount_here("llfuse", overlaymounts.tree(base, volatile=False), target)
+    for number in range(100):
+        os.truncate(f"{target}/{number}", 3)
+    writer = os.fork()
+    if not writer:
+        _overwrite_until_it_fails(target)
+    while not os.path.exists(f"{base}/upper/150"):
+        os.sched_yield()
+    os.kill(server, 9)
+    os.waitpid(server, 0)
+    os.waitpid(writer, 0)
+    syscalls.umount2(target, syscalls.MNT_DETACH)
+    with open(f"{base}/work/left", "wb"):  # as a copy that was killed would
+        pass
+    with mounted("llfuse", base) as top:
+        found = {number: os.stat(f"{top}/{number}").st_size for number in range(200)}
+        wrong = [f"{number}: {size}" for number, size in found.items() if size not in (3, 30000, 30001)]
+    return f"{wrong} {os.listdir(f'{base}/work')}" if wrong or os.listdir(f"{base}/work") else ""
+
+
+def _overwrite_until_it_fails(target: str) -> None:
+    try:
+        for number in range(100, 200):
+            with open(f"{target}/{number}", "ab") as file:
+                file.write(b"+")
+    finally:
+        os._exit(0)
+
+
+def test_thousands_of_files_need_few_descriptors(base: str) -> None:
+    assert mapped(_count_descriptors, base) == ""
+
+
+def _count_descriptors(base: str) -> str:
+    processes.allow_many_files()
+    layer = f"{base}/lower1/diff"
+    for folder in range(100):
+        os.makedirs(f"{layer}/{folder}/x/y")
+        for number in range(40):
+            os.mknod(f"{layer}/{folder}/x/y/{number}")
+    target = f"{base}/merged"
+    os.mkdir(target)
+    server = serving.mount_here("llfuse", overlaymounts.tree(base), target)
+    names = [f"{target}/{folder}/x/y/{number}" for folder in range(100) for number in range(40)]
+    handles = [os.open(name, os.O_PATH) for name in names]
+    for folder in range(100):
+        os.chmod(f"{target}/{folder}/x/y/0", 0o600)
+    used = len(os.listdir(f"/proc/{server}/fd"))
+    for handle in handles:
+        os.close(handle)
+    syscalls.umount2(target)
+    os.waitpid(server, 0)
+    return "" if used < 300 else f"{used} descriptors"
+
+
+def test_links_of_a_layer_lead_nowhere(base: str) -> None:
+    """A layer with a link where another has a folder: nothing outside is seen or changed."""
+    assert mapped(_follow_links, base) == ""
+
+
+def _follow_links(base: str) -> str:
+    for layer in (1, 2):
+        os.makedirs(f"{base}/lower{layer}/diff")
+    os.makedirs(f"{base}/outside")
+    os.makedirs(f"{base}/lower2/diff/d")
+    os.symlink("/etc", f"{base}/lower1/diff/d")
+    os.symlink(f"{base}/outside", f"{base}/lower1/diff/out")
+    with mounted("llfuse", base) as top:
+        if os.listdir(f"{top}/d"):
+            return "the link below a folder is followed"
+        os.chown(f"{top}/out", 5, 5, follow_symlinks=False)
+        os.utime(f"{top}/out", ns=(OLD, OLD), follow_symlinks=False)
+        os.rename(f"{top}/out", f"{top}/d/out")
+        os.unlink(f"{top}/d/out")
+    return f"{os.stat(f'{base}/outside')}" if os.stat(f"{base}/outside").st_uid else ""
+
+
+def test_a_file_open_for_reading_sees_what_is_written(base: str) -> None:
+    assert mapped(_read_while_written, base) == ""
+
+
+def _read_while_written(base: str) -> str:
+    os.makedirs(f"{base}/lower1/diff")
+    with open(f"{base}/lower1/diff/file", "wb") as file:
+        file.write(b"below")
+    with mounted("llfuse", base) as top:
+        reader = os.open(f"{top}/file", os.O_RDONLY)
+        before = os.fstat(reader).st_ino
+        with open(f"{top}/file", "r+b") as file:
+            file.write(b"above")
+        after = (os.pread(reader, 9, 0), os.fstat(reader).st_ino)
+        os.close(reader)
+    return "" if after == (b"above", before) else f"{after}, was {before}"
+
+
+def test_the_own_marks_are_neither_seen_nor_set(base: str) -> None:
+    assert mapped(_set_marks, base) == ""
+
+
+def _set_marks(base: str) -> str:
+    os.makedirs(f"{base}/lower1/diff/d")
+    os.makedirs(f"{base}/lower2/diff/d")
+    os.setxattr(f"{base}/lower2/diff/d", "user.overlay.opaque", b"y")
+    with mounted("llfuse", base) as top:
+        if os.listxattr(f"{top}/d"):
+            return f"seen: {os.listxattr(f'{top}/d')}"
+        if (number := _error_of(os.setxattr, f"{top}/d", MARK, b"y")) != errno.EOPNOTSUPP:
+            return f"setting it: {os.strerror(number)}"
+        if (number := _error_of(os.removexattr, f"{top}/d", MARK)) != errno.EOPNOTSUPP:
+            return f"removing it: {os.strerror(number)}"
+    return ""
+
+
+def _error_of(function: Callable[..., object], *args: object) -> int:
+    try:
+        function(*args)
+    except OSError as error:
+        return error.errno or 0
+    return 0
+
+
+@pytest.mark.slow
+def test_apt_in_a_debian_container(cli: Cli, debian_archive: pathlib.Path) -> None:
+    """dpkg renames, links, syncs and sets capabilities; what it has installed is complete."""
+    script = (
+        "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends"
+        " iputils-ping jq >/dev/null 2>&1 && jq --version && dpkg --verify jq iputils-ping"
+        " | grep -v /usr/share/; dpkg -s jq iputils-ping | grep -c 'install ok installed'"
+    )
+    driver = ("--storage-driver", "llfuse")
+    cli(*driver, "load", "-q", "-i", debian_archive)
+    done = cli(*driver, "run", "--rm", "--network", "host", images.DEBIAN, "sh", "-c", script)
+    version, installed = done.stdout.split()
+    assert version.startswith("jq-")
+    assert installed == "2"
