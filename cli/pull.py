@@ -27,6 +27,9 @@ def pull_one(store: "Store", name: str, options: "Options") -> "list[str]":
 
         loaded = load.load(store, place.path, shown, place.name)
         return [lookup.lookup(store, each).id for each in loaded]
+    if options.all_tags:
+        pulled = images.pull_tags(store, name, pulling.pull_options(options), shown)
+        return list(dict.fromkeys([image.id for image in pulled]))
     if options.policy != "always":
         return [pulling.image_for(store, name, options.policy, options).image.id]
     return [images.pull(store, name, pulling.pull_options(options), shown).id]
@@ -38,6 +41,7 @@ COMMAND = Command(
     handler=pull,
     arguments=(Argument("IMAGE", 1, -1, complete="image"),),
     options=(
+        Option(("--all-tags", "-a"), "Pull every tag of the repository"),
         Option(("--arch",), "Architecture of the image instead of this machine's", "text", "ARCH"),
         Option(("--authfile",), "File with credentials for registries", "text", "PATH", complete="file"),
         Option(
@@ -65,7 +69,6 @@ COMMAND = Command(
         ),
         Option(("--tls-verify",), "Demand TLS and verify the registry's certificate", default=True),
         Option(("--variant",), "Variant of the architecture", "text", "VARIANT"),
-        Option(("--all-tags", "-a"), unsupported=True),
         Option(("--decryption-key",), kind="list", unsupported=True),
     ),
     examples=(

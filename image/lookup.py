@@ -44,7 +44,7 @@ def find(store: "Store", name: str) -> Found:
     if is_hex(prefix) and (prefix != name or len(prefix) == ID_LENGTH):
         return _by_id(store, prefix) or _by_digest(store, name, "") or _none(name)
     parsed = reference.parse(name)
-    full = reference.candidates(parsed)
+    full = _candidates(store, parsed)
     return (
         _by_name(store, tuple([str(each) for each in full]))
         or (_by_id(store, name) if is_hex(name) else None)
@@ -52,6 +52,14 @@ def find(store: "Store", name: str) -> Found:
         or _by_ending(store, parsed)
         or _none(name)
     )
+
+
+def _candidates(store: "Store", parsed: Reference) -> tuple[Reference, ...]:
+    if parsed.domain:
+        return reference.candidates(parsed)
+    from pyctr.image import registries
+
+    return registries.local_candidates(store, parsed)
 
 
 def _by_name(store: "Store", full: tuple[str, ...]) -> Found | None:

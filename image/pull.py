@@ -14,10 +14,13 @@ from pyctr.rootless.values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
     from pyctr.image.progress import Progress
     from pyctr.storage.images import Image
     from pyctr.storage.paths import Store
+
+    V = TypeVar("V")
 
 POLICIES = ("always", "missing", "never", "newer")
 
@@ -92,20 +95,33 @@ def _pulled(
     progress: "Callable[[], Progress] | None",
     fallback: Found | None,
 ) -> Found:
-    target = fallback.name if fallback else name
+    def bring(full: str) -> Found:
+        def work() -> None:
+            if not fallback or _is_newer(store, fallback, options):
+                _pull_full(store, full, options, progress() if progress else None)
 
-    def work() -> None:
-        if not fallback or _is_newer(store, fallback, options):
-            pull(store, target, options, progress() if progress else None)
+        in_child(work)
+        return lookup.find(store, full)
 
     try:
-        full = resolve(target)
-        in_child(work)
+        return _first((fallback.name,) if fallback else resolve(store, name), bring)
     except PyctrError:
         if fallback:
             return fallback
         raise
-    return lookup.find(store, full)
+
+
+def _first(names: tuple[str, ...], action: "Callable[[str], V]") -> "V":
+    """What `action` makes of the first name that it can do anything with. PyctrError with all reasons."""
+    errors = []
+    for name in names:
+        try:
+            return action(name)
+        except PyctrError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    raise PyctrError("; ".join([error.message for error in errors]), "Give the whole name.")
 
 
 def _is_newer(store: "Store", local: Found, options: PullOptions) -> bool:
@@ -115,23 +131,52 @@ def _is_newer(store: "Store", local: Found, options: PullOptions) -> bool:
 
     record = images.read_name(store, local.name)
     known = (local.image.manifest_digest, *([record.manifest_digest] if record else []))
-    return transfer.is_newer(known, reference.parse(local.name), options)
+    return transfer.is_newer(store, known, reference.parse(local.name), options)
 
 
-def resolve(name: str) -> str:
-    """The full name that is pulled for `name`. Raises PyctrError when it is none."""
-    return str(reference.candidates(reference.parse(name.removeprefix("docker://")))[-1])
+def resolve(store: "Store", name: str) -> tuple[str, ...]:
+    """The full names that are pulled for `name`, the first to try first. PyctrError for none."""
+    from pyctr.image import registries
+
+    parsed = reference.parse(name.removeprefix("docker://"))
+    return tuple([str(each) for each in registries.candidates(registries.load(store), parsed)])
 
 
 def pull(
     store: "Store", name: str, options: "PullOptions | None" = None, progress: "Progress | None" = None
 ) -> "Image":
     """Pulls `name` into the store, in this process (with threads). Raises PyctrError."""
+    return _first(
+        resolve(store, name), lambda full: _pull_full(store, full, options or PullOptions(), progress)
+    )
+
+
+def pull_tags(
+    store: "Store", name: str, options: PullOptions, progress: "Progress | None" = None
+) -> "list[Image]":
+    """Pulls every tag of a repository, as `pull` does with one. Raises PyctrError."""
+    from pyctr.image import registries, search, transfer
+
+    parsed = reference.parse(name.removeprefix("docker://"))
+    if parsed.tag or parsed.digest:
+        raise PyctrError(f"--all-tags takes a name without tag and digest, not {parsed}")
+
+    def bring(full: str) -> "list[Image]":
+        place = registries.sources(registries.load(store), reference.parse(full))[-1].reference
+        tags = search.tags(place, transfer.access(options))
+        if not tags:
+            raise NoSuchImage(f"{parsed} (it has no tag)")
+        every = [str(reference.parse(full).replace(tag=tag)) for tag in tags]
+        return [_pull_full(store, each, options, progress) for each in every]
+
+    return _first(resolve(store, name), bring)
+
+
+def _pull_full(store: "Store", full: str, options: PullOptions, progress: "Progress | None") -> "Image":
     from pyctr.image import transfer
     from pyctr.image.progress import SILENT
 
-    full = reference.parse(resolve(name))
-    return transfer.pull(store, full, options or PullOptions(), progress or SILENT)
+    return transfer.pull(store, reference.parse(full), options, progress or SILENT)
 
 
 def in_child(work: "Callable[[], object]") -> None:

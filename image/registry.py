@@ -5,7 +5,7 @@ are bounded by what was announced, and digests are computed, never believed.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import urllib3
 
@@ -35,6 +35,7 @@ class Repository:
         self.name = reference.repository
         self._access = access
         self._session = Session(reference, access)
+        self.rate_limit = ""  # what the registry last told about how much may be pulled, in words
 
     def manifest(self, reference: str, accepted: tuple[str, ...] = manifest.ACCEPTED) -> tuple[bytes, str]:
         """A manifest by tag or digest (then verified): its bytes and the media type that was announced."""
@@ -44,6 +45,7 @@ class Repository:
     def _manifest(self, reference: str, accepted: tuple[str, ...], what: str) -> tuple[bytes, str]:
         with self._answer(f"manifests/{reference}", {"Accept": ", ".join(accepted)}, what) as answer:
             data = _body(answer, manifest.MANIFEST_LIMIT, what)
+        self.rate_limit = _rate_limit(answer.headers)
         told = answer.headers.get("Docker-Content-Digest", "")
         for digest in (reference, told):
             if is_digest(digest) and digest != manifest.digest_like(data, digest):
@@ -58,6 +60,7 @@ class Repository:
     def _digest(self, reference: str, what: str) -> str:
         accepted = {"Accept": ", ".join(manifest.ACCEPTED)}
         with self._answer(f"manifests/{reference}", accepted, what, "HEAD") as answer:
+            self.rate_limit = _rate_limit(answer.headers)
             told = answer.headers.get("Docker-Content-Digest", "")
         return told if is_digest(told) else ""
 
@@ -177,6 +180,23 @@ def _body(answer: _Answer, limit: int, what: str) -> bytes:
         if len(data) > limit:
             raise Invalid(f"{what}: the registry sends more than {limit} bytes")
     return data
+
+
+def _rate_limit(headers: Mapping[str, str]) -> str:
+    """The headers `ratelimit-limit: 100;w=21600` and `ratelimit-remaining`, in words (docs.docker.com)."""
+    limit, window = _numbers(headers.get("ratelimit-limit", ""))
+    left, _ = _numbers(headers.get("ratelimit-remaining", ""))
+    if not limit or not left:
+        return ""
+    period = f" in {int(window) / 3600:g} hours" if window else ""
+    return f"The registry allows {limit} pulls{period}, {left} are left"
+
+
+def _numbers(text: str) -> tuple[str, str]:
+    """Count and window in seconds, each empty when it is none."""
+    count, _, window = [part.strip() for part in text.partition(";")]
+    found = (count, window.removeprefix("w="))
+    return tuple([each if each.isdecimal() and len(each) < 10 else "" for each in found])  # type: ignore[return-value]
 
 
 def _resumes(answer: _Answer, offset: int, descriptor: Descriptor, what: str) -> bool:

@@ -4,22 +4,26 @@ Order: blobs, layers, record, name. A crash in between leaves the old image, and
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import TypeVar
 
-from pyctr.image import keeping, manifest, platform
+from pyctr.image import keeping, manifest, platform, registries
 from pyctr.image.credentials import from_option
 from pyctr.image.manifest import Config, Descriptor, Index, Invalid, Manifest, Platform
-from pyctr.image.progress import Progress
+from pyctr.image.progress import SILENT, Progress
 from pyctr.image.pull import PullOptions
-from pyctr.image.reference import Reference
+from pyctr.image.reference import Reference, is_digest
+from pyctr.image.registries import Source
 from pyctr.image.registry import Repository, Stopped
-from pyctr.image.transport import Access
+from pyctr.image.transport import Access, Unreachable
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
 from pyctr.storage import blobs, images, paths
 from pyctr.storage.images import Image
+
+R = TypeVar("R")
 
 PARALLEL = 6  # connections, as podman has it
 _NESTED = 3  # indexes in indexes
@@ -58,8 +62,11 @@ def pull(store: paths.Store, reference: Reference, options: PullOptions, progres
     )
     progress.line(f"Trying to pull {reference}...")
     with naming("initializing source", reference):
-        repository = Repository(reference, access(options))
-        resolved = resolve(repository, reference, wanted)
+        repository, resolved = from_source(
+            store, reference, options, lambda found: resolve(store, found, reference, wanted), progress
+        )
+    if repository.rate_limit:
+        progress.line(repository.rate_limit)
     progress.line("Getting image source signatures")
     with naming("copying", reference), images.making(store):
         config = fetch_config(repository, store, resolved.manifest, str(reference))
@@ -71,16 +78,46 @@ def pull(store: paths.Store, reference: Reference, options: PullOptions, progres
         fetch_layers(repository, store, resolved.manifest.layers, progress)
         progress.line(f"Copying config {resolved.manifest.config.digest}")
         for digest, data in (*resolved.top, (resolved.digest, resolved.data)):
-            blobs.put_blob(store, data, digest)
+            if not blobs.has_blob(store, digest):
+                blobs.put_blob(store, data, digest)
         return keeping.keep(
             store, image.replace(pulled=True), [str(reference)], progress, top_digest=resolved.top_digest
         )
 
 
-def is_newer(known: tuple[str, ...], reference: Reference, options: PullOptions) -> bool:
+def is_newer(store: paths.Store, known: tuple[str, ...], reference: Reference, options: PullOptions) -> bool:
     """Whether the registry has something of another digest under a full name. Raises PyctrError."""
+    asked = reference.digest or reference.tag
     with naming("initializing source", reference):
-        return Repository(reference, access(options)).digest(reference.digest or reference.tag) not in known
+        return from_source(store, reference, options, lambda found: found.digest(asked))[1] not in known
+
+
+def from_source(
+    store: paths.Store,
+    reference: Reference,
+    options: PullOptions,
+    action: Callable[[Repository], R],
+    progress: Progress = SILENT,
+) -> tuple[Repository, R]:
+    """The first place of a full name (mirrors, then itself) for which `action` succeeds, and its result.
+
+    Passwords of --creds are for the registry that was named: mirrors get those of the credential files.
+    """
+    places = registries.sources(registries.load(store), reference)
+    for place in places[:-1]:
+        try:
+            return _at(place, options, action)
+        except PyctrError as error:
+            progress.warn(f"mirror {place.reference.repository}: {error.message}")
+    return _at(places[-1], options, action)
+
+
+def _at(place: Source, options: PullOptions, action: Callable[[Repository], R]) -> tuple[Repository, R]:
+    how = access(options.replace(creds="") if place.mirror else options)
+    if place.insecure and how.tls_verify is None:
+        how = how.replace(tls_verify=False)
+    repository = Repository(place.reference, how)
+    return repository, action(repository)
 
 
 @contextmanager
@@ -94,12 +131,12 @@ def naming(doing: str, reference: Reference) -> Iterator[None]:
         raise
 
 
-def resolve(repository: Repository, reference: Reference, wanted: Platform) -> Resolved:
+def resolve(store: paths.Store, repository: Repository, reference: Reference, wanted: Platform) -> Resolved:
     """The manifest for the wanted platform, through indexes if need be. Raises Invalid."""
     what, asked, announced = str(reference), reference.digest or reference.tag, ""
     top: list[tuple[str, bytes]] = []
     for _ in range(_NESTED):
-        data, told = repository.manifest(asked)
+        data, told = _kept(store, repository, reference, asked) or repository.manifest(asked)
         document = manifest.parse(data, announced or told, what)
         digest = asked if asked.startswith("sha") and ":" in asked else manifest.digest_of(data)
         if isinstance(document, Manifest):
@@ -108,6 +145,30 @@ def resolve(repository: Repository, reference: Reference, wanted: Platform) -> R
         entry = choose(document, wanted, what)
         asked, announced = entry.digest, entry.media_type
     raise Invalid(f"{what} is an index of indexes of indexes")
+
+
+def _kept(
+    store: paths.Store, repository: Repository, reference: Reference, asked: str
+) -> tuple[bytes, str] | None:
+    """A manifest that is stored already. By tag the registry is asked for the digest only, which is quick
+    and does not count as a pull, and only where an older pull makes it likely.
+    """
+    digest = asked if is_digest(asked) else _told(store, repository, reference, asked)
+    try:
+        if digest.startswith("sha256:") and blobs.has_blob(store, digest):
+            return blobs.read_blob(store, digest), ""
+    except PyctrError:
+        pass  # swept or rotten
+    return None
+
+
+def _told(store: paths.Store, repository: Repository, reference: Reference, asked: str) -> str:
+    try:
+        return repository.digest(asked) if images.find_name(store, (str(reference),)) else ""
+    except Unreachable as error:
+        if error.transient:
+            raise
+    return ""
 
 
 def choose(index: Index, wanted: Platform, what: str) -> Descriptor:
@@ -122,9 +183,14 @@ def choose(index: Index, wanted: Platform, what: str) -> Descriptor:
 
 def fetch_config(repository: Repository, store: paths.Store, found: Manifest, what: str) -> Config:
     """The config of an image, checked, stored as a blob. Raises Invalid."""
+    digest = found.config.digest
+    if digest.startswith("sha256:") and blobs.has_blob(store, digest):
+        return manifest.parse_config(
+            blobs.read_blob(store, digest, manifest.CONFIG_LIMIT), f"config of {what}"
+        )
     data = repository.small_blob(found.config, f"config of {what}")
     config = manifest.parse_config(data, f"config of {what}")
-    blobs.put_blob(store, data, found.config.digest)
+    blobs.put_blob(store, data, digest)
     return config
 
 

@@ -31,5 +31,6 @@ def no_credentials(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> N
     """Nothing of the user's own: no credentials, no proxies."""
     for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG"):
         monkeypatch.setenv(name, str(tmp_path / "nothing"))
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(tmp_path / "nothing"))
     for name in ("REGISTRY_AUTH_FILE", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
