@@ -81,6 +81,8 @@ def check_options(given: "dict[str, str]") -> "dict[str, str]":
             raise PyctrError(
                 f"unknown volume option {key!r}", "Known are type, device, o (as in mount -o), copy, nocopy."
             )
+        if not given[key] and key not in ("copy", "nocopy"):
+            raise PyctrError(f"the volume option {key} has no value", f"Write it as -o {key}=VALUE.")
     kind = given.get("type", "")
     words = [word for word in given.get("o", "").split(",") if word]
     if kind == "tmpfs":
@@ -295,10 +297,19 @@ def written_file(path: str) -> "Iterator[BinaryIO]":
         with open(temporary, "xb") as file:
             yield file
         os.rename(temporary, path)
+    except OSError as error:
+        _discard(temporary)
+        raise PyctrError(f"cannot write {path}: {error.strerror}") from None
     except BaseException:
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
+        _discard(temporary)
         raise
+
+
+def _discard(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # it could not even be begun
 
 
 def import_(store: "Store", name: str, path: str) -> None:

@@ -60,6 +60,7 @@ def test_a_name_is_given_once_unless_that_is_ignored(cli: Cli) -> None:
         (["-o", "type=tmpfs", "-o", "o=nonsense"], "nonsense"),
         (["-o", "o=uid=root"], "uid=root"),
         (["-o", "nonsense=1"], "nonsense"),
+        (["-o", "type"], "has no value"),
         (["../data"], "invalid volume name"),
     ],
 )
@@ -295,6 +296,12 @@ def test_export_follows_no_link(cli: Cli, store: Store, tmp_path: pathlib.Path) 
     cli("volume", "export", "data", "-o", tmp_path / "data.tar")
     with tarfile.open(tmp_path / "data.tar") as tar:
         assert [member.name for member in tar] == [".", "./link"]
+
+
+def test_an_export_to_nowhere_names_the_file(cli: Cli, tmp_path: pathlib.Path) -> None:
+    cli("volume", "create", "data")
+    done = cli("volume", "export", "data", "-o", tmp_path / "absent" / "x.tar", check=False)
+    assert done.returncode == 125 and f"cannot write {tmp_path}/absent/x.tar" in done.stderr
 
 
 def test_a_failed_export_leaves_no_file(cli: Cli, tmp_path: pathlib.Path) -> None:
