@@ -12,6 +12,8 @@ import pytest
 from pyctr.storage.paths import Store
 from tests import ocirules
 from tests.commands import Cli
+from tests.conftest import needs
+from tests.images import BUSYBOX
 from tests.peers import Podman
 
 BOX = "box"
@@ -76,6 +78,19 @@ def test_volumes_are_declared_when_asked_for(cli: Cli, busybox: str) -> None:
         cli("commit", "-q", *words, BOX, "mine:1")
         [image] = json.loads(cli("image", "inspect", "mine:1").stdout)
         assert image["Config"]["Volumes"] == wanted
+
+
+@pytest.mark.parametrize("driver", ["vfs", "fuse-overlayfs"])
+def test_other_drivers_commit_the_same(cli: Cli, busybox_archive: pathlib.Path, driver: str) -> None:
+    if driver != "vfs":
+        needs(driver)
+    chosen = ("--storage-driver", driver)
+    cli(*chosen, "load", "-q", "-i", busybox_archive)
+    cli(*chosen, "run", "--name", BOX, "--network", "none", BUSYBOX, "sh", "-c", CHANGES)
+    assert "D /usr/bin\n" in cli(*chosen, "diff", BOX).stdout
+    for words in ((), ("--squash",)):
+        cli(*chosen, "commit", "-q", *words, BOX, "mine:1")
+        assert cli(*chosen, "diff", BOX, "mine:1").stdout == ""
 
 
 @pytest.mark.parametrize("image_format", ["oci", "docker"])
@@ -293,3 +308,13 @@ def test_a_container_without_its_image_is_told_so(cli: Cli, tmp_path: pathlib.Pa
     cli("export", "-o", tmp_path / "root.tar", BOX)
     with tarfile.open(tmp_path / "root.tar") as archive:
         assert "true" in archive.getnames()
+
+
+@pytest.mark.parametrize("words", [("save", "-q", BUSYBOX), ("export", BOX)])
+def test_a_reader_that_goes_away_ends_it(cli: Cli, busybox: str, words: tuple[str, ...]) -> None:
+    cli("create", "--name", BOX, busybox, "true")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as pipe:
+        done = cli(*words, stdout=pipe, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (141, "")
