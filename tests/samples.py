@@ -29,7 +29,7 @@ with records.lock(folder):
     running = State(status="running", process=states.identify(child), monitor=states.identify(os.getpid()),
                     started=time.time_ns())
     states.change_state(store, identifier, running, "start", durable=False)
-os.write(1, f"{child}\n".encode())  # at once: the program writes there too
+os.write(1, b"%d\\n" % child)  # at once: the program writes there too
 code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 code = 128 - code if code < 0 else code
 with records.lock(folder):
