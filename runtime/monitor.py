@@ -302,7 +302,10 @@ class Monitor:
         """Order: exit record, state, then the clients' news, and removal last. A SIGKILL in between leaves a
         record that says running beside an exit record or none; the next call sees that no process matches
         and repairs it.
+
+        The helper dies meanwhile: its interface takes the kernel some 20 ms.
         """
+        self._kill_helper()
         self._kill_leftovers()
         streams.drain()
         ended = self._exit_record()
@@ -311,7 +314,6 @@ class Monitor:
                 self._record_end(ended)
         except OSError:
             pass  # a full disk: the clients are told all the same, and the next call sees no process
-        self._stop_helper()
         self._await_server()
         if self.cgroup is not None:
             self.cgroup.remove()
@@ -319,13 +321,14 @@ class Monitor:
         if self.spec.ephemeral and os.path.exists(self.store.container(self.spec.id)):
             self._spawn_cleanup()  # nobody waited, or was killed before it had removed it
 
-    @staticmethod
-    def _say_farewell(streams: Streams, ended: ExitRecord) -> None:
+    def _say_farewell(self, streams: Streams, ended: ExitRecord) -> None:
         """A slow reader is left to a child: `stop` and `wait` take the end of this process for that of the
         container.
         """
         streams.tell_end(ended)
-        if streams.say_farewell(_PATIENCE):
+        all_told = streams.say_farewell(_PATIENCE)
+        self._await_helper_end()
+        if all_told:
             return
         if os.fork():
             os._exit(0)
@@ -337,7 +340,8 @@ class Monitor:
         """Ports are free when the state says exited: whoever waits for that may start it again at once."""
         records.make_folder(self.store.exits())
         records.write_record(self.store.exit_record(self.spec.id), ended, durable=not self.spec.ephemeral)
-        self._stop_helper()
+        if self.spec.network.ports:
+            self._await_helper_end()
         self.state = self._latest_state().replace(
             status="exited",
             process=None,
@@ -377,9 +381,12 @@ class Monitor:
             return
         processes.kill_children({self.helper, self.server})
 
-    def _stop_helper(self) -> None:
+    def _kill_helper(self) -> None:
         if self.helper:
             os.kill(self.helper, _signal.SIGKILL)
+
+    def _await_helper_end(self) -> None:
+        if self.helper:
             os.waitpid(self.helper, 0)
             self.helper = 0
 
