@@ -14,7 +14,7 @@ WRONG = [  # words, message, what the hint says
     (["stpo"], "unrecognized command `pyctr stpo`", "Did you mean this?\n\tstop"),
     (["container"], "missing command 'pyctr container COMMAND'", "pyctr container --help"),
     (["container", "stpo"], "unrecognized command `pyctr container stpo`", "stop"),
-    (["container", "commit"], "pyctr container commit is not supported yet", "pyctr container --help"),
+    (["container", "rename"], "pyctr container rename is not supported yet", "pyctr container --help"),
     (["--frobnicate", "ps"], "unknown flag: --frobnicate", "pyctr --help"),
     (["--log-level", "loud", "ps"], "must be one of debug, info", "pyctr --help"),
     (["--remote", "ps"], "--remote is not supported yet", "pyctr --help"),
