@@ -35,6 +35,13 @@ def digest_of(cli: Cli, name: str) -> str:
     return cli("image", "inspect", "--format", "{{.Digest}}", name).stdout.strip()
 
 
+def damage(cli: Cli, digest: str) -> None:
+    """Changes a blob of the store, so that it cannot be sent."""
+    with pathlib.Path(cli.store.blob(digest)).open("r+b") as file:
+        file.seek(100_000)
+        file.write(b"damaged")
+
+
 @pytest.fixture
 def pushed(cli: Cli, busybox: str, registry: str) -> str:
     """What pyctr has pushed: a name in the registry."""
@@ -225,9 +232,10 @@ def test_a_registry_with_tokens_is_logged_into_and_pushed_to(cli: Cli, busybox: 
 
 
 def test_what_was_pulled_is_shared_between_repositories(cli: Cli, pushed: str, registry: str) -> None:
-    """A real registry gives a blob from one repository to the other."""
+    """A real registry gives a blob from one repository to the other; it could not be sent again."""
     cli("rmi", "-f", "-a")
     cli("pull", "-q", pushed)
+    damage(cli, json.loads(raw(pushed))["layers"][0]["digest"])
     cli("push", pushed, f"{registry}/other:1")
     assert raw(f"{registry}/other:1") == raw(pushed)
 
@@ -248,10 +256,7 @@ def test_what_was_compressed_before_is_not_compressed_again(cli: Cli, busybox: s
     """The registry has it, so the layer is not even read."""
     cli("push", "-q", busybox, f"{registry}/app:1")
     image = json.loads(cli("image", "inspect", busybox).stdout)[0]
-    layer = pathlib.Path(cli.store.blob(image["RootFS"]["Layers"][0]))
-    with layer.open("r+b") as file:
-        file.seek(100_000)
-        file.write(b"damaged")
+    damage(cli, image["RootFS"]["Layers"][0])
     cli("push", "-q", busybox, f"{registry}/app:2")
     assert raw(f"{registry}/app:2") == raw(f"{registry}/app:1")
     cli("push", "-q", busybox, f"{registry}/shared")

@@ -125,6 +125,15 @@ def ranged(data: bytes) -> Answer:
     return answer
 
 
+def silent(scripted: Scripted) -> Answer:
+    """Sends nothing at all, until the test is over."""
+
+    def answer(handler: Handler) -> None:
+        scripted.over.wait()
+
+    return answer
+
+
 def stalling(scripted: Scripted, data: bytes, at: int = 0) -> Answer:
     """Sends `at` bytes and then nothing, until the test is over."""
 

@@ -8,7 +8,6 @@ import pathlib
 import random
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -395,10 +394,8 @@ def test_a_registry_that_stops_reading_is_an_error(own_store: Store, made: str, 
         return request.hang_up()
 
     taker.hook = at("PATCH", stall, times=99)
-    began = time.monotonic()
     with pytest.raises(PyctrError, match="no answer in time|connection broke"):
         send(own_store, made, taker, QUICK.replace(stall=0.3, connect=0.3, retries=1))
-    assert time.monotonic() - began < 30
 
 
 def test_a_retry_after_of_years_is_not_obeyed(

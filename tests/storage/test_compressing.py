@@ -24,8 +24,7 @@ def test_what_is_compressed_is_read_by_others(kind: str, level: int | None) -> N
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
 def test_the_bytes_do_not_depend_on_the_pieces(kind: str) -> None:
     whole = b"".join(compressed([b"".join(DATA)], kind))
-    assert b"".join(compressed(DATA, kind)) == b"".join(compressed(DATA, kind))
-    assert len(whole) > 300_000
+    assert b"".join(compressed(DATA, kind)) == whole
 
 
 def test_little_is_kept_in_memory() -> None:

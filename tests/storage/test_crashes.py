@@ -55,15 +55,18 @@ class Case:
 
 
 class Operation:
-    """What is killed. `prepare` makes the store, `again` is the next call of the user."""
+    """What is killed. `prepare` makes the store, `again` is the next call of the user. The command `shows`
+    prints "content" in NEW, if that is there.
+    """
 
     def __init__(
         self, words: Callable[[Case], list[str]], prepare: Callable[[Case], object] | None = None,
-        again: Callable[[Case], list[str]] | None = None,
+        again: Callable[[Case], list[str]] | None = None, shows: list[str] | None = None,
     ) -> None:  # fmt: skip
         self.words = words
         self.prepare = prepare or (lambda case: None)
         self.again = again or words
+        self.shows = shows
 
 
 def load_new(case: Case) -> None:
@@ -77,11 +80,12 @@ def untagged(case: Case) -> None:
 
 OPERATIONS = {
     "pull": Operation(lambda case: ["pull", "-q", "--tls-verify=false", f"{case.registry}/new:1"]),
-    "load": Operation(lambda case: ["load", "-q", "-i", str(case.archive)]),
+    "load": Operation(lambda case: ["load", "-q", "-i", str(case.archive)], shows=[]),
     "import": Operation(lambda case: ["import", "-q", str(case.archive), NEW]),
     "tag": Operation(lambda case: ["tag", BUSYBOX, NEW]),
     "tag over": Operation(lambda case: ["tag", BUSYBOX, NEW], load_new),
-    "rmi": Operation(lambda case: ["rmi", NEW], load_new, lambda case: ["rmi", "-i", NEW]),
+    "untag": Operation(lambda case: ["untag", NEW], load_new, lambda case: ["tag", BUSYBOX, NEW], []),
+    "rmi": Operation(lambda case: ["rmi", NEW], load_new, lambda case: ["rmi", "-i", NEW], []),
     "image prune": Operation(lambda case: ["image", "prune", "-f"], untagged),
     "system prune": Operation(lambda case: ["system", "prune", "-f"], untagged),
     "volume create": Operation(
@@ -97,8 +101,9 @@ OPERATIONS = {
         lambda case: ["commit", "-q", "changed", NEW],
         lambda case: case.cli(
             *("run", "--name", "changed", "--network", "none", BUSYBOX),
-            *("sh", "-c", "rm -r /www; mkdir /deep; echo content > /deep/file"),
+            *("sh", "-c", "rm -r /www; mkdir /deep; echo -n content > /deep/file"),
         ),
+        shows=["cat", "/deep/file"],
     ),
     "create": Operation(lambda case: ["create", *VOLUMES, BUSYBOX]),
     "run": Operation(lambda case: ["run", "--rm", "--network", "none", *VOLUMES, BUSYBOX, "true"]),
@@ -161,9 +166,10 @@ def kill_and_check(case: Case, name: str, step: int) -> None:
     operation = OPERATIONS[name]
     point = max(1, (2 * step + 1) * calls_of(name, case) // (2 * POINTS))
     operation.prepare(case)
-    case.traced(point, *operation.words(case))
+    _, code = case.traced(point, *operation.words(case))
+    assert code == -9
     if name != RESET:
-        check_store(case, BUSYBOX)
+        check_store(case, BUSYBOX, operation.shows)
         check_volumes(case.cli)
     case.cli(*operation.again(case))
     check_store(case, BUSYBOX if name != RESET else NEW)
@@ -172,7 +178,7 @@ def kill_and_check(case: Case, name: str, step: int) -> None:
     check_nothing_stays(case.cli, case.cli.store)
 
 
-def check_store(case: Case, kept: str) -> None:
+def check_store(case: Case, kept: str, shows: list[str] | None = None) -> None:
     """Nothing is damaged; what was there runs, and the new image, if it is there, does too."""
     found = case.cli("system", "check").stdout
     assert all(line.startswith("leftover: ") for line in found.splitlines()), found
@@ -180,6 +186,8 @@ def check_store(case: Case, kept: str) -> None:
     assert kept in names
     run = ("run", "--rm", "--network", "none")
     case.cli(*run, kept, "true")
+    if shows is not None and NEW in names:
+        assert case.cli(*run, NEW, *shows).stdout == "content"
     pulled = f"{case.registry}/new:1"
     if pulled in names:
         assert case.cli(*run, pulled).stdout == "content"

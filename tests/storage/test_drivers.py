@@ -11,7 +11,7 @@ from pyctr.runtime import state
 from pyctr.storage import drivers, paths, trial
 from pyctr.storage.paths import Store
 from tests.commands import Cli
-from tests.images import Layer
+from tests.images import Layer, busybox_program
 
 NO_NETWORK = ("--network", "none", "localhost/busybox")
 every_driver = pytest.mark.parametrize("driver", drivers.NAMES)
@@ -255,12 +255,16 @@ def test_layers_of_another_namespace_are_not_judged(cli: Cli, busybox_archive: p
 @every_driver
 def test_hostile_marks_in_an_image(on: Cli, driver: str, tmp_path: pathlib.Path) -> None:
     """An image cannot reach outside through what a driver takes for a mark."""
-    tar = tmp_path / "layer.tar"
-    hostile = (
-        Layer().file("a", "a").symlink("l", "/").file("l/.wh.etc").file("..wh.x").file("b/.wh..wh..opq")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "etc").write_text("ours")
+    hostile = Layer().file("a", "a").symlink("l", str(outside)).file("l/.wh.etc").file("..wh.x")
+    hostile.file("b/.wh..wh..opq").file(".wh.a").file(
+        "bin/busybox", pathlib.Path(busybox_program()).read_bytes(), 0o755
     )
-    tar.write_bytes(hostile.file(".wh.a").tar())
+    tar = tmp_path / "layer.tar"
+    tar.write_bytes(hostile.tar())
     on("import", "-q", tar, "localhost/hostile")
-    done = on("create", "localhost/hostile", "/a")
-    assert done.returncode == 0
-    assert os.path.isdir("/etc")
+    on("run", "--rm", "--network", "none", "localhost/hostile", "/bin/busybox", "true")
+    assert (outside / "etc").read_text() == "ours"
+    assert os.listdir(outside) == ["etc"]
