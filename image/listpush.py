@@ -85,7 +85,7 @@ def _copy(way: _Way, entry: Entry, found: Manifest, data: bytes) -> Entry:
     """From one repository to another, byte by byte; within one registry by its own means."""
     origin = parse(entry.source)
     if origin.repository != way.to.repository:
-        repository = Repository(origin, way.access)
+        repository = _origin(way, origin)
         sources = (origin.path,) if origin.domain == way.to.domain else ()
         wanted = list({blob.digest: blob for blob in (*found.layers, found.config)}.values())
         for blob in wanted:
@@ -102,6 +102,14 @@ def _copy(way: _Way, entry: Entry, found: Manifest, data: bytes) -> Entry:
     return entry
 
 
+def _origin(way: _Way, origin: Reference) -> Repository:
+    """Where an image comes from. What the user said about the destination is for no other registry."""
+    access = way.access
+    if origin.domain != way.to.domain:
+        access = access.replace(credentials=None, cert_dir="", tls_verify=access.tls_verify or None)
+    return Repository(origin, access)
+
+
 def _fetched(
     store: paths.Store, repository: Repository, blob: Descriptor, stop: threading.Event
 ) -> BinaryIO:
@@ -113,7 +121,7 @@ def _fetched(
 
 def _fetch_all(way: _Way, entry: Entry, found: Manifest) -> None:
     """Brings all that is to be changed."""
-    repository = Repository(parse(entry.source), way.access)
+    repository = _origin(way, parse(entry.source))
 
     def one(blob: Descriptor, stop: threading.Event) -> None:
         _fetched(way.store, repository, blob, stop).close()

@@ -63,8 +63,8 @@ class Session:
             used = self._authorizer.header if self._is_own(target) else ""
             sent = {**headers, "Authorization": used} if used else headers
             answer, url = self._from_any_base(method, target, sent, body, patience)
-            if answer.status != 401 or not self._is_own(target):
-                break
+            if answer.status != 401 or not (self._is_own(target) and self._is_own(url)):
+                break  # whoever the registry points to may not ask for the password (CVE-2020-15157)
             challenges = answer.headers.getlist("WWW-Authenticate")
             if not self._authorizer.renew(challenges, used, url):
                 break

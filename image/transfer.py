@@ -5,18 +5,17 @@ Order: blobs, layers, record, name. A crash in between leaves the old image, and
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
-from pyctr.image import keeping, manifest, platform, registries
+from pyctr.image import keeping, manifest, parallel, platform, registries
 from pyctr.image.credentials import from_option
 from pyctr.image.manifest import Config, Descriptor, Index, Invalid, Manifest, Platform
 from pyctr.image.progress import SILENT, Progress
 from pyctr.image.pull import PullOptions
 from pyctr.image.reference import Reference, is_digest
 from pyctr.image.registries import Source
-from pyctr.image.registry import Repository, Stopped
+from pyctr.image.registry import Repository
 from pyctr.image.transport import Access, Unreachable
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
@@ -25,7 +24,6 @@ from pyctr.storage.images import Image
 
 R = TypeVar("R")
 
-PARALLEL = 6  # connections, as podman has it
 _NESTED = 3  # indexes in indexes
 
 
@@ -212,27 +210,8 @@ def fetch_layers(
 def _fetch_all(
     repository: Repository, store: paths.Store, missing: list[Descriptor], progress: Progress
 ) -> None:
-    stop = threading.Event()
-
-    def fetch(layer: Descriptor) -> None:
+    def fetch(layer: Descriptor, stop: threading.Event) -> None:
         repository.fetch_blob(store, layer, lambda there: progress.blob_moved(layer.digest, there), stop)
         progress.blob_done(layer.digest)
 
-    pool = ThreadPoolExecutor(min(PARALLEL, len(missing)))
-    try:
-        running = [pool.submit(fetch, layer) for layer in missing]
-        wait(running, return_when=FIRST_EXCEPTION)
-        stop.set()
-        pool.shutdown(cancel_futures=True)
-        _raise_first(running)
-    except KeyboardInterrupt:
-        stop.set()
-        pool.shutdown(wait=False, cancel_futures=True)  # a stalled read would hold up whoever pressed ctrl-c
-        raise
-
-
-def _raise_first(done: "list[Future[None]]") -> None:
-    errors = [error for future in done if not future.cancelled() and (error := future.exception())]
-    for error in errors:
-        if not isinstance(error, Stopped):
-            raise error
+    parallel.each(missing, fetch)

@@ -152,6 +152,23 @@ def test_a_redirect_to_another_host_gets_no_credentials(sample: Sample, scripted
         assert "authorization" not in other.headers("/elsewhere")[0]
 
 
+@pytest.mark.parametrize("whose", [ME, Credentials(identity_token="refresh")], ids=["password", "token"])
+@pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
+def test_another_host_that_asks_for_credentials_gets_none(
+    sample: Sample, scripted: Scripted, whose: Credentials, scheme: str
+) -> None:
+    """CVE-2020-15157: the host that a registry redirects to answers 401 and names its own token server."""
+    with serve() as other:
+        challenge = f'{scheme} realm="http://{other.address}/token",service="x"'
+        other.answers["/elsewhere"] = status(401, WWW_Authenticate=challenge)
+        other.answers["/token"] = send(b'{"token": "t"}')
+        away = status(307, Location=f"http://{other.address}/elsewhere")
+        scripted.answers[f"{sample.path}/manifests/latest"] = away
+        with pytest.raises(Denied):
+            manifest_of(sample.reference, QUICK.replace(credentials=whose))
+        assert [path for path, _ in other.requests] == ["/elsewhere"]
+
+
 def test_a_redirect_within_the_host_keeps_them(sample: Sample, scripted: Scripted) -> None:
     path = f"{sample.path}/manifests/latest"
     scripted.answers["/elsewhere"] = scripted.answers[path]
