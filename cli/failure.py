@@ -66,6 +66,8 @@ def say(*lines: str) -> None:
     What an archive or a registry says of itself can be among them: it must not drive the terminal.
     """
     text = "\n".join(lines)
+    if sys.stderr is None:  # it was closed before the start: print would take standard output
+        return
     try:
         print(_tame(text), file=sys.stderr, flush=True)
     except OSError:

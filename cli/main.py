@@ -58,10 +58,17 @@ def leave(code: int) -> "NoReturn":
 
 
 def flush() -> None:
-    """Writes out what was printed. OSError when it cannot be (a full disk, a reader that went away)."""
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
+    """Writes out what was printed. OSError when it cannot be (a full disk, a reader that went away).
+
+    That nobody hears what was said on standard error does not make a failure of what was done.
+    """
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:
+        pass
 
 
 def dispatch(words: "list[str]") -> int:

@@ -4,6 +4,7 @@ import sys
 import threading
 import time
 
+from pyctr.cli.failure import say
 from pyctr.image.progress import SILENT, Progress
 
 TYPE_CHECKING = False
@@ -17,7 +18,7 @@ def choose(*, quiet: bool) -> Progress:
     """The progress for this command: silent, bars on a terminal, else lines on standard error."""
     if quiet:
         return SILENT
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         try:
             return Bars()
         except ImportError:
@@ -29,7 +30,7 @@ class Lines(Progress):
     """A line a step, for logs and pipes."""
 
     def line(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        say(text)
 
     def blob_started(self, digest: str, size: int) -> None:
         self.line(f"Copying blob {digest}")

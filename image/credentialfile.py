@@ -2,7 +2,8 @@
 
 Source: containers-auth.json(5). All that the file holds besides is kept. It is replaced as a whole under
 the lock of its folder, with mode 0600: SIGKILL leaves the old file or the new one, and perhaps a temporary
-of the same mode beside it, which the next writer removes.
+of the same mode beside it, which the next writer removes. A helper has the secret before an older entry of
+the file goes: SIGKILL between leaves both, until the next login.
 """
 
 import base64
@@ -45,10 +46,12 @@ def save(file: CredentialFile, key: str, credentials: Credentials) -> str:
     with _locked(file):
         document = _read(file)
         helper = _helper(document, key)
+        auths = _object(document, "auths", file)
         if helper:
             credentialhelpers.store(helper, server_of(key), credentials)
+            if _forget(auths, key):  # else the older entry would be taken before it
+                _write(file, {**document, "auths": auths})
             return f"docker-credential-{helper}"
-        auths = _object(document, "auths", file)
         _forget(auths, key)
         auths[file.spelled(key)] = _entry(credentials)
         _write(file, {**document, "auths": auths})

@@ -80,7 +80,9 @@ def _in_document(document: Any, file: str, domain: str, path: str) -> Credential
             return _from_helper(str(helper), name)
         for key, entry in auths.items():
             if key_of(key) == name and type(entry) is dict:
-                return _from_entry(entry, f"{file} ({key})")
+                found = _from_entry(entry, f"{file} ({key})")
+                if found != ANONYMOUS:  # docker leaves an empty entry beside what its helper keeps
+                    return found
     if type(store := document.get("credsStore")) is str and store:
         return _from_helper(store, server_of(domain))
     return ANONYMOUS

@@ -44,7 +44,7 @@ def find(store: "Store", name: str) -> Found:
     if is_hex(prefix) and (prefix != name or len(prefix) == ID_LENGTH):
         return _by_id(store, prefix) or _by_digest(store, name, "") or _none(name)
     parsed = reference.parse(name)
-    full = _candidates(store, parsed)
+    full = candidates(store, parsed)
     return (
         _by_name(store, tuple([str(each) for each in full]))
         or (_by_id(store, name) if is_hex(name) else None)
@@ -54,7 +54,8 @@ def find(store: "Store", name: str) -> Found:
     )
 
 
-def _candidates(store: "Store", parsed: Reference) -> tuple[Reference, ...]:
+def candidates(store: "Store", parsed: Reference) -> tuple[Reference, ...]:
+    """The full names that a name may mean here, best first."""
     if parsed.domain:
         return reference.candidates(parsed)
     from pyctr.image import registries

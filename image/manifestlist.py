@@ -64,6 +64,19 @@ def find(store: paths.Store, name: str) -> ManifestList:
     return manifestlists.find(store, names, prefix if reference.is_hex(prefix) else "")
 
 
+def named(store: paths.Store, name: str) -> ManifestList | None:
+    """The list of exactly this name, if no image has a better one: what merely ends alike comes later."""
+    if reference.is_hex(name.removeprefix("sha256:")):
+        return None
+    lists = manifestlists.names(store)
+    for each in lookup.candidates(store, reference.parse(name)):
+        if images.read_name(store, str(each)):
+            return None
+        if str(each) in lists:
+            return manifestlists.read(store, str(each))
+    return None
+
+
 def remove(store: paths.Store, name: str) -> tuple[str, str]:
     """Removes a list, by its name also a broken one; its full name, and its id if that can be told."""
     try:

@@ -243,6 +243,20 @@ def test_a_helper_keeps_the_credentials(
     assert document(tmp_path / "kept.json") == {}
 
 
+def test_a_helper_takes_the_place_of_an_older_entry(
+    cli: Cli, locked_registry: str, tmp_path: pathlib.Path
+) -> None:
+    helper, path = tmp_path / "docker-credential-test", tmp_path / "auth.json"
+    helper.write_text(HELPER)
+    helper.chmod(0o755)
+    old = {"auth": "b2xkOm9sZA=="}
+    path.write_text(json.dumps({"auths": {locked_registry: old, "quay.io": old}, "credsStore": "test"}))
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    login(cli, locked_registry, "--authfile", path, env=env)
+    assert document(path) == {"auths": {"quay.io": old}, "credsStore": "test"}
+    assert cli("login", "--get-login", "--authfile", path, locked_registry, env=env).stdout == "me\n"
+
+
 def test_a_helper_that_echoes_the_secret_does_not_spread_it(
     cli: Cli, locked_registry: str, tmp_path: pathlib.Path
 ) -> None:

@@ -144,6 +144,30 @@ def test_dockers_list_has_dockers_manifests(cli: Cli, app: str, registry: str, p
     podman("rmi", "-f", name)
 
 
+def test_the_exact_name_of_a_list_comes_before_an_image_that_ends_alike(
+    cli: Cli, app: str, busybox: str, registry: str
+) -> None:
+    cli("tag", busybox, "example.com/team/app:latest")
+    cli("push", "-q", "app", f"{registry}/list")
+    assert len(json.loads(raw(f"{registry}/list"))["manifests"]) == 2
+    cli("push", "-q", "team/app", f"{registry}/image")
+    cli("push", "-q", cli("images", "-q", busybox).stdout.strip(), f"{registry}/image")
+    assert "manifests" not in json.loads(raw(f"{registry}/image"))
+
+
+@pytest.mark.parametrize(("kind", "name"), [("list", "localhost/app"), ("image", "docker.io/library/app")])
+def test_localhost_comes_before_a_registry(
+    cli: Cli, app: str, busybox: str, registry: str, kind: str, name: str
+) -> None:
+    """A name in localhost that is an image's, and one in docker.io that is a list's; or the other way."""
+    if kind == "image":
+        cli("manifest", "rm", app)
+        cli("manifest", "create", name, busybox)
+    cli("tag", busybox, "localhost/app" if kind == "image" else "docker.io/library/app")
+    cli("push", "-q", "app", f"{registry}/app")
+    assert ("manifests" in json.loads(raw(f"{registry}/app"))) == (kind == "list")
+
+
 def test_a_list_of_what_the_registry_has_moves_no_bytes(
     cli: Cli, app: str, registry: str, tmp_path: pathlib.Path
 ) -> None:

@@ -115,6 +115,16 @@ def test_a_credential_helper_is_asked(file: pathlib.Path, helper: pathlib.Path, 
     assert credentials.find("quay.io", "x") == Credentials("quay.io", "s")
 
 
+@pytest.mark.parametrize("entry", [{}, {"auth": ""}, {"email": "me@example.com"}])
+def test_an_empty_entry_hides_no_helper(
+    file: pathlib.Path, helper: pathlib.Path, entry: dict[str, str]
+) -> None:
+    """Docker writes it for every registry that a credsStore knows."""
+    write_helper(helper, """echo "{\\"Username\\":\\"$server\\",\\"Secret\\":\\"s\\"}" """)
+    file.write_text(json.dumps({"auths": {"quay.io": entry}, "credsStore": "test"}))
+    assert credentials.find("quay.io", "x") == Credentials("quay.io", "s")
+
+
 def test_a_helper_that_knows_nothing_is_no_error(file: pathlib.Path, helper: pathlib.Path) -> None:
     write_helper(helper, "echo credentials not found in native keychain; exit 1")
     file.write_text('{"credsStore": "test"}')
