@@ -10,7 +10,8 @@ cannot be renamed (EXDEV, so that mv(1) copies), hard links of lower layers brea
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
 from pyctr.rootless import syscalls
 from pyctr.rootless.values import Value
@@ -248,18 +249,28 @@ class Overlay:
     def _remove(self, parent: Node, name: bytes, node: Node) -> None:
         covered = self.files.is_in_lower(parent, name)
         folder = self._copies.folder(parent)
-        self._pin(node)
-        if covered:
-            self._copies.cover(folder, name, node.kind if node.is_upper else None)
-        else:
-            self._copies.erase(folder, name, node.kind)
+        with self._pinned(node):
+            if covered:
+                self._copies.cover(folder, name, node.kind if node.is_upper else None)
+            else:
+                self._copies.erase(folder, name, node.kind)
         self._detach(node, parent, name)
 
-    def _pin(self, node: Node) -> None:
-        """What is about to lose its last name stays reachable for those that have it."""
-        if len(node.names) == 1 and node.handle < 0 and (node.lookups > 0 or node.opens):
-            handle = self.files.open_handle(node)
-            node.handle = handle
+    @contextmanager
+    def _pinned(self, node: Node) -> Iterator[None]:
+        """What is about to lose its last name stays reachable for those that have it. It keeps its name when
+        the removal fails, and then no handle: that would say that it is gone.
+        """
+        pins = len(node.names) == 1 and node.handle < 0 and (node.lookups > 0 or node.opens > 0)
+        if pins:
+            node.handle = self.files.open_handle(node)
+        try:
+            yield
+        except OSError:
+            if pins:
+                os.close(node.handle)
+                node.handle = -1
+            raise
 
     def _detach(self, node: Node, parent: Node, name: bytes) -> None:
         self.nodes.detach(node, parent, name)
@@ -279,9 +290,8 @@ class Overlay:
             self._check_empty(target)
         self._copies.copy_up(node)
         self._clear_way(node, new_parent, new_name, target)
-        if target is not None:
-            self._pin(target)
-        self._move(node, parent, name, new_parent, new_name)
+        with self._pinned(target) if target is not None else nullcontext():
+            self._move(node, parent, name, new_parent, new_name)
         if target is not None:
             self._detach(target, new_parent, new_name)
         self.nodes.detach(node, parent, name)

@@ -11,6 +11,7 @@ import pytest
 
 from pyctr.rootless import processes, syscalls, userns
 from pyctr.storage import serving
+from pyctr.storage.fuseoverlay import Overlay, Owner
 from tests import images
 from tests.commands import Cli
 from tests.storage import overlaymounts
@@ -393,6 +394,40 @@ def _error_of(function: Callable[..., object], *args: object) -> int:
     except OSError as error:
         return error.errno or 0
     return 0
+
+
+@pytest.mark.parametrize("operation", ["rmdir", "rename"])
+def test_what_could_not_be_removed_is_there(base: str, operation: str) -> None:
+    """A disk that is full at the wrong moment: the folder shows what is put into it, and keeps it."""
+    assert mapped(_fail_to_remove, base, operation) == ""
+
+
+def _fail_to_remove(base: str, operation: str) -> str:
+    for folder in ("upper", "work", "lower1/d"):
+        os.makedirs(f"{base}/{folder}")
+    tops = [os.open(f"{base}/{name}", os.O_RDONLY) for name in ("upper", "work", "lower1")]
+    overlay, owner = Overlay(tops[0], tops[1], tops[2:], volatile=True), Owner(0, 0)
+    root = overlay.nodes.root
+    overlay.make_folder(root, b"other", 0o755, owner)
+    folder = overlay.lookup(root, b"d")
+    assert folder is not None
+    folder.lookups += 1
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(os, "mknod", _fill_disk)
+        patches.setattr(os, "rename", _fill_disk)
+        if operation == "rmdir":
+            number = _error_of(overlay.rmdir, root, b"d")
+        else:
+            number = _error_of(overlay.rename, root, b"other", root, b"d")
+    overlay.make_file(folder, b"kept", 0o644, owner)
+    names = [entry.name for entry in overlay.entries(folder)]
+    again = _error_of(overlay.rmdir, root, b"d")
+    found = (number, names, again)
+    return "" if found == (errno.ENOSPC, [b"kept"], errno.ENOTEMPTY) else f"{found}"
+
+
+def _fill_disk(*_args: object, **_options: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.slow
