@@ -5,6 +5,7 @@ For `diff`, `commit` and `ps --size`. Runs as root of a user namespace with the 
 content of what was added or changed is below `data_folder`.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pyctr.storage.xattrs import is_kept
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 ADDED, CHANGED, DELETED = "A", "C", "D"
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.EINVAL)  # EINVAL: it is a link no more
 
 
 class Change(Value):
@@ -131,17 +133,29 @@ def _look(frame: _Frame, name: bytes) -> tuple[Change | None, _Frame | None]:
     return told, _deeper(frame, child, before, path, told) if child.is_folder() else None
 
 
-def _deeper(frame: _Frame, child: Child, before: Child | None, path: bytes, told: Change | None) -> _Frame:
+def _deeper(
+    frame: _Frame, child: Child, before: Child | None, path: bytes, told: Change | None
+) -> _Frame | None:
+    """None for a folder that has vanished meanwhile."""
     upper = frame.upper.enter(child)
+    if not upper.folders:
+        return None
     nothing = Merged([], frame.lower.dialect)
     lower = frame.lower.enter(before) if before is not None and before.is_folder() else nothing
     return _Frame(child if told is None else None, upper, lower, path, alone=frame.alone)
 
 
 def is_same(child: Child, before: Child) -> bool:
-    """Whether nothing tells two entries apart but, perhaps, content of the same size and time."""
+    """Whether nothing tells two entries apart but, perhaps, content of the same size and time; of one that
+    vanishes meanwhile there is nothing to be told.
+    """
     new, old = child.status.st_mtime_ns, before.status.st_mtime_ns
-    return _same_time(new, old) and _facts(child) == _facts(before)
+    try:
+        return _same_time(new, old) and _facts(child) == _facts(before)
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+        return True
 
 
 def _same_time(new: int, old: int) -> bool:

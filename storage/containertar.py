@@ -15,7 +15,7 @@ from pyctr.rootless.idmap import IdMaps
 from pyctr.storage import blobs, changes, drivers, merged, paths, records
 from pyctr.storage.drivers import Tree
 from pyctr.storage.merged import Child, Merged
-from pyctr.storage.tarwriter import TarWriter
+from pyctr.storage.tarwriter import GONE, TarWriter
 from pyctr.storage.unpack import shown
 from pyctr.storage.whiteouts import PREFIX, dialect_of
 
@@ -75,7 +75,9 @@ def _write_changes(writer: TarWriter, driver: str, tree: Tree, _marks: bool) -> 
                 continue
             above, _, leaf = change.path.rpartition(b"/")
             check_name(change.path, leaf)
-            writer.add(change.path, change.status, folders.open(above), leaf)
+            folder = folders.open(above)
+            if folder is not None:
+                writer.add(change.path, change.status, folder, leaf)
     finally:
         folders.close()
     writer.finish()
@@ -103,12 +105,17 @@ class _Folders:
         self._open = -1
         self._path = b"/"
 
-    def open(self, path: bytes) -> int:
+    def open(self, path: bytes) -> int | None:
+        """None when it has vanished meanwhile."""
         if path != self._path:
             self.close()
             top = os.open(self._top, _FOLDER)
             try:
                 self._open = syscalls.openat2(top, path or b".", _FOLDER, 0, _BELOW)
+            except OSError as error:
+                if error.errno not in GONE:
+                    raise
+                return None
             finally:
                 os.close(top)
             self._path = path

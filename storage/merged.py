@@ -70,13 +70,15 @@ class Merged:
             hidden.add(child.name)
 
     def enter(self, child: Child) -> "Merged":
-        """The merged folder that a child is."""
+        """The merged folder that a child is; empty when it is none any more, since containers go on."""
         opened: list[int] = []
         try:
             for parent in child.parents:
                 opened.append(os.open(child.name, _FOLDER, dir_fd=parent))
-        except BaseException:
+        except BaseException as error:
             Merged(opened, self.dialect).__exit__()
+            if isinstance(error, FileNotFoundError | NotADirectoryError):
+                return Merged([], self.dialect)
             raise
         return Merged(opened, self.dialect)
 

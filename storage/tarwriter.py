@@ -27,6 +27,8 @@ _KINDS = {
     stat.S_IFLNK: tarfile.SYMTYPE,
     stat.S_IFIFO: tarfile.FIFOTYPE,
 }
+# What opening a name says when there is nothing any more, or something else.
+GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 Piece = tuple[int, int]
 
 
@@ -45,9 +47,9 @@ class TarWriter:
         """
         try:
             self._add(path, status, folder, leaf)
-        except FileNotFoundError:
-            return
         except OSError as error:
+            if error.errno in GONE:
+                return
             if error.errno in (errno.ENOSPC, errno.EPIPE):
                 raise
             raise PyctrError(f"/{_text(path)} cannot be read: {error.strerror}") from None
@@ -74,27 +76,26 @@ class TarWriter:
         header = tarfile.TarInfo()
         header.type, header.mode = kind, stat.S_IMODE(status.st_mode)
         header.uid, header.gid, header.mtime = status.st_uid, status.st_gid, int(status.st_mtime)
-        if self._add_link(header, path, status):
+        file = (status.st_dev, status.st_ino)
+        shared = status.st_nlink > 1 and kind != tarfile.DIRTYPE
+        if shared and file in self._links:
+            header.type, header.linkname = tarfile.LNKTYPE, _text(self._links[file])
+            self._entry(header, path)
             return
-        if kind == tarfile.REGTYPE:
+        self._add_content(header, path, folder, leaf)
+        if shared:  # not before: it may vanish
+            self._links[file] = path
+
+    def _add_content(self, header: tarfile.TarInfo, path: bytes, folder: int, leaf: bytes) -> None:
+        """An entry that is no hard link to another one."""
+        if header.type == tarfile.REGTYPE:
             self._add_file(header, path, os.open(leaf, _READ, dir_fd=folder))
             return
-        if kind == tarfile.SYMTYPE:
-            header.linkname = os.fsdecode(os.readlink(leaf, dir_fd=folder))
-        elif kind == tarfile.DIRTYPE:
+        if header.type == tarfile.SYMTYPE:
+            header.linkname = os.fsdecode(_read_link(folder, leaf))
+        elif header.type == tarfile.DIRTYPE:
             header.pax_headers = _folder_xattrs(folder, leaf)
         self._entry(header, path)
-
-    def _add_link(self, header: tarfile.TarInfo, path: bytes, status: os.stat_result) -> bool:
-        """Whether this is one more name of a file that is in the tar already."""
-        if status.st_nlink < 2 or header.type == tarfile.DIRTYPE:
-            return False
-        first = self._links.setdefault((status.st_dev, status.st_ino), path)
-        if first == path:
-            return False
-        header.type, header.linkname = tarfile.LNKTYPE, _text(first)
-        self._entry(header, path)
-        return True
 
     def _add_file(self, header: tarfile.TarInfo, path: bytes, fd: int) -> None:
         """A file as long as it is now: one that shrinks meanwhile gets zeros."""
@@ -151,6 +152,15 @@ def _pieces(fd: int, size: int) -> Iterator[Piece]:
         at = min(os.lseek(fd, start, os.SEEK_HOLE), size)
         yield start, at - start
     yield size, 0
+
+
+def _read_link(folder: int, leaf: bytes) -> bytes:
+    try:
+        return os.readlink(leaf, dir_fd=folder)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise FileNotFoundError(errno.ENOENT, "it was replaced meanwhile") from None
 
 
 def _folder_xattrs(folder: int, leaf: bytes) -> dict[str, str]:

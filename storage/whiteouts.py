@@ -161,7 +161,10 @@ def _read(dialect: "Dialect", folder: int) -> Listing:
     entries, hidden, opaque = {}, set(), dialect.is_opaque(folder)
     with os.scandir(folder) as found:
         for entry in found:
-            name, status = os.fsencode(entry.name), entry.stat(follow_symlinks=False)
+            name = os.fsencode(entry.name)
+            status = _status(folder, name)
+            if status is None:  # it has vanished meanwhile
+                continue
             if not dialect.is_mark(name, status):
                 entries[name] = status
             elif name != OPAQUE_MARK:
