@@ -403,8 +403,8 @@ def test_what_could_not_be_removed_is_there(base: str, operation: str) -> None:
 
 
 def _fail_to_remove(base: str, operation: str) -> str:
-    for folder in ("upper", "work", "lower1/d"):
-        os.makedirs(f"{base}/{folder}")
+    for name in ("upper", "work", "lower1/d"):
+        os.makedirs(f"{base}/{name}")
     tops = [os.open(f"{base}/{name}", os.O_RDONLY) for name in ("upper", "work", "lower1")]
     overlay, owner = Overlay(tops[0], tops[1], tops[2:], volatile=True), Owner(0, 0)
     root = overlay.nodes.root

@@ -103,8 +103,8 @@ def test_a_hard_link_leads_to_an_entry_that_is_in_the_archive(top: pathlib.Path)
     status, folder, written = (top / "1").stat(), open_folder(top), io.BytesIO()
     (top / "1").unlink()
     writer = TarWriter(written.write)
-    for name in (b"1", b"2", b"3"):
-        writer.add(name, status, folder, name)
+    for leaf in (b"1", b"2", b"3"):
+        writer.add(leaf, status, folder, leaf)
     writer.finish()
     os.close(folder)
     written.seek(0)
