@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pyctr.engine import truth
-from pyctr.rootless import syscalls
+from pyctr.rootless import processes
 from pyctr.rootless.errors import PyctrError
 
 TYPE_CHECKING = False
@@ -51,8 +51,7 @@ def _start_guard(cgroup: str) -> tuple[int, int]:
     if not child:
         try:
             os.setsid()  # ctrl-c is for the command
-            syscalls.close_range(3, reading - 1)
-            syscalls.close_range(reading + 1, (1 << 32) - 1)
+            processes.close_all_but({reading})
             os.read(reading, 1)
             _write(cgroup, "0")
         finally:

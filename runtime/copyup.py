@@ -28,7 +28,8 @@ def fill_volume(store: "Store", name: str, root: Root, target: str) -> None:
     What a SIGKILL or power cut leaves after each step, and what the next filling does about it:
     1. the copy in fill.draft/       a part of the copy, which is dropped: the volume is empty still
     2. fill.draft becomes fill/      the whole copy, which is moved on
-    3. its entries move to data/     as 2; nothing that somebody has put there meanwhile is replaced
+    3. its entries move to data/     as 2; nothing that somebody has put there meanwhile is replaced.
+                                     They are on disk before the next step
     4. fill/ goes, the mark is set   a full volume; without the mark, one that is not filled since it is not
                                      empty
     """
@@ -52,6 +53,8 @@ def _fill(folder: int, root: Root, target: str, *, durable: bool) -> None:
         try:
             _move_entries(copy, data)
             _copy_attributes(copy, data)
+            if durable:  # before anything says that they are there
+                os.fsync(data)
         finally:
             os.close(copy)
         trees.remove_at(folder, paths.VOLUME_FILL.encode())

@@ -8,6 +8,8 @@ import pytest
 
 from pyctr.rootless import userns
 from pyctr.rootless.errors import BrokenRecord, InUse, NoSuchObject, PyctrError
+from pyctr.rootless.mounts import Root
+from pyctr.runtime import copyup
 from pyctr.storage import paths, records, volumes
 
 
@@ -157,3 +159,25 @@ def fill(folder: str) -> None:
     for _ in range(1500):
         os.mkdir("d")
         os.chdir("d")
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_filling_is_on_disk_before_it_is_noted(
+    place: paths.Store, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    """A power cut keeps what was synced: once the mark or the loss of fill/ is, the moved entries are."""
+    volumes.create(place, "data", anonymous=not durable)
+    data, fill = pathlib.Path(volumes.data_folder(place, "data")), f"{place.volume('data')}/fill"
+    os.mkdir(fill)
+    pathlib.Path(fill, "file").write_text("content")
+    synced, real = [], os.fsync
+
+    def sync(fd: int) -> None:
+        if os.path.samestat(os.fstat(fd), data.stat()):
+            synced.append((os.listdir(data), os.path.exists(fill)))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    copyup.fill_volume(place, "data", Root(-1), "/")
+    assert synced == ([(["file"], True)] if durable else [])
+    assert volumes.read(place, "data").copied
