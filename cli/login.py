@@ -103,11 +103,16 @@ def asked(prompt: str) -> str:
     print(prompt, end="", flush=True)
     line = sys.stdin.readline()
     if not line:
-        raise PyctrError(
-            "nobody answers the question for user and password",
-            "Give --username and --password-stdin where there is no terminal.",
-        )
+        raise nobody()
     return line.rstrip("\r\n")
+
+
+def nobody() -> PyctrError:
+    """The error for an end of the input where an answer should be."""
+    return PyctrError(
+        "nobody answers the question for user and password",
+        "Give --username and --password-stdin where there is no terminal.",
+    )
 
 
 def asked_secretly() -> str:
@@ -116,7 +121,10 @@ def asked_secretly() -> str:
         return asked("Password: ")
     import getpass
 
-    return getpass.getpass("Password: ")
+    try:
+        return getpass.getpass("Password: ")
+    except EOFError:
+        raise nobody() from None
 
 
 COMMAND = Command(

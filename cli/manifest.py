@@ -184,25 +184,26 @@ def rm(options: "Options", arguments: "tuple[str, ...]") -> int:
     from pyctr.storage import sweep
 
     try:
-        for name in arguments:
-            rm_one(name, options)
+        return max([rm_one(name, options) for name in arguments])
     finally:
         warn_kept(sweep.sweep(options.store).kept)
-    return 0
 
 
-def rm_one(name: str, options: "Options") -> None:
+def rm_one(name: str, options: "Options") -> int:
+    """Removes a list, or tells why not; the exit code it stands for."""
+    from pyctr.cli import targets
     from pyctr.image import manifestlist
     from pyctr.storage.manifestlists import NoSuchList
 
     try:
         full, identifier = manifestlist.remove(options.store, name)
     except NoSuchList as error:
-        if not options.ignore:
-            error.exit_code = 1
-            raise
-    else:
-        print(f"Untagged: {full}" + (f"\nDeleted: {identifier}" if identifier else ""))
+        error.exit_code = 1
+        return 0 if options.ignore else targets.complain(error)
+    except (PyctrError, OSError) as error:
+        return targets.complain(error)
+    print(f"Untagged: {full}" + (f"\nDeleted: {identifier}" if identifier else ""), flush=True)
+    return 0
 
 
 def exists(options: "Options", arguments: "tuple[str, ...]") -> int:

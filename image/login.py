@@ -29,10 +29,10 @@ class Account(Value):
 
 def account(text: str) -> Account:
     """What `quay.io`, `quay.io/team`, `https://quay.io/` mean. Raises PyctrError."""
-    key = credentials.key_of(text)
-    if key != text:  # a URL: what follows the host is not a name space
-        key = key.partition("/")[0]
-    domain, slash, path = key.rstrip("/").partition("/")
+    key = text.rstrip("/")
+    if "://" in text:  # what follows the host of a URL is not a name space
+        key = credentials.key_of(text).partition("/")[0]
+    domain, _, path = key.partition("/")
     if domain in credentials.DOCKER_HUB:
         domain = reference.DEFAULT_DOMAIN
     if not reference.is_domain(domain) or (path and not reference.is_path(path)):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from pyctr.image import load, manifest, places, rendering, sinks
+from pyctr.image import load, manifest, places, reference, rendering, sinks
 from pyctr.image.manifest import Descriptor, Invalid
 from pyctr.image.places import Place
 from pyctr.image.progress import SILENT, Progress
@@ -46,8 +46,10 @@ def save(
     """Writes images to a place; the digest of the manifest there (of the last image). PyctrError names it.
 
     Only a docker-archive holds several images. The format in `wishes` is that of the place unless it says
-    one.
+    one. In an archive of docker's the name of the place becomes a full one.
     """
+    if place.transport == "docker-archive" and place.name:
+        place = place.replace(name=_full_name(place.name))
     if len(chosen) > 1 and place.transport != "docker-archive":
         raise PyctrError(f"{place.transport} holds one image only", "Use the format docker-archive.")
     label = place.path or "standard output"
@@ -66,6 +68,14 @@ def save(
         raise PyctrError(f"cannot save to {label}: {error.strerror}") from None
 
 
+def _full_name(text: str) -> str:
+    """With domain and tag: podman loads no other. PyctrError for what cannot be a tag."""
+    found = reference.normalize(text)
+    if found.digest:
+        raise PyctrError(f"{text!r} has a digest, which a docker-archive cannot name", "Give a tag instead.")
+    return str(found)
+
+
 def _write(
     store: paths.Store,
     chosen: Sequence[Chosen],
@@ -75,7 +85,8 @@ def _write(
     progress: Progress,
 ) -> str:
     if place.transport == "docker-archive":
-        return _write_docker(store, chosen, sink, progress)
+        given = [each.replace(names=(place.name,)) for each in chosen] if place.name else chosen
+        return _write_docker(store, given, sink, progress)
     [one] = chosen
     if place.transport == "dir":
         wishes = _without_zstd(store, one.image, wishes or Wishes(format="v2s2", compress=False))

@@ -1,7 +1,7 @@
 """What images are written to: a folder or a tar, file by file.
 
 A folder gets each file under a temporary name first; what was whole stays whole when a writer is killed,
-and its leftover is a `.<name>.<pid>`. A tar that is a plain file gets its name when it is finished.
+and its leftover is a `.<name>.<random>`. A tar that is a plain file gets its name when it is finished.
 """
 
 import contextlib
@@ -110,13 +110,14 @@ def tar_file(path: str) -> Iterator[TarSink]:
 def whole_file(path: str) -> Iterator[BinaryIO]:
     """A file to write that gets the name `path` when it is whole; standard output when that is empty.
 
-    What is there and is no plain file (a device, a FIFO) is written to as it is. OSError names it.
+    A symbolic link stays, and what it leads to is replaced. What is there and is no plain file (a device, a
+    FIFO) is written to as it is. OSError names it.
     """
     if not path or (os.path.exists(path) and not os.path.isfile(path)):
         with open(path or os.dup(1), "wb") as file:
             yield file
         return
-    with _replaced(path) as file:
+    with _replaced(os.path.realpath(path)) as file:
         yield file
 
 
@@ -124,11 +125,14 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
 def _replaced(path: str) -> Iterator[BinaryIO]:
     """A file that gets the name `path` when it is whole, as a file of the user's umask."""
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name[:200]}.{os.getpid()}")
+    temporary = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:
         with io.BufferedWriter(io.FileIO(fd, "w"), 1 << 18) as file:
             yield file
+            if os.path.lexists(path):  # else a power cut could leave neither the older file nor this one
+                file.flush()
+                os.fsync(fd)
         os.rename(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -1,11 +1,13 @@
 """pyctr login and logout against a real registry, with podman and a terminal as witnesses."""
 
+import fcntl
 import json
 import os
 import pathlib
 import pty
 import stat
 import subprocess
+import termios
 from typing import Any
 
 import pytest
@@ -93,6 +95,30 @@ def test_a_terminal_does_not_show_the_password(cli: Cli, locked_registry: str) -
         assert b"Login Succeeded!" in shown and b"secret" not in shown
     finally:
         os.close(master)
+
+
+def test_an_end_instead_of_a_password_is_an_error(cli: Cli, locked_registry: str) -> None:
+    """Ctrl-d at the question."""
+    master, terminal = pty.openpty()
+    try:
+        child = cli.start(
+            *("login", "-u", "me", locked_registry),
+            stdin=terminal,
+            stdout=terminal,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(terminal)
+        shown = b""
+        while b"Password: " not in shown:
+            shown += os.read(master, 1000)
+        os.write(master, b"\x04")
+        _, told = child.communicate(timeout=30)
+    finally:
+        os.close(master)
+    assert child.returncode == 125
+    assert told.startswith("Error: nobody answers") and "--password-stdin" in told
 
 
 def test_nobody_to_ask_is_an_error(cli: Cli, locked_registry: str) -> None:

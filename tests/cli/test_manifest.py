@@ -52,6 +52,20 @@ def test_a_list_is_made_shown_and_removed(cli: Cli, app: str) -> None:
     assert done.returncode == 1 and "no such manifest list" in done.stderr
 
 
+def test_what_cannot_be_removed_does_not_keep_the_rest(cli: Cli) -> None:
+    for name in ("one", "two"):
+        cli("manifest", "create", name)
+    done = cli("manifest", "rm", "one", "absent", "two", "sha256:x/y", check=False)
+    assert [line for line in done.stdout.splitlines() if line.startswith("Untagged")] == [
+        "Untagged: localhost/one:latest",
+        "Untagged: localhost/two:latest",
+    ]
+    assert "no such manifest list: localhost/absent" in done.stderr and "invalid image name" in done.stderr
+    assert done.returncode == 125
+    assert cli("manifest", "rm", "absent", check=False).returncode == 1
+    assert cli("manifest", "rm", "--ignore", "absent").stderr == ""
+
+
 def test_the_id_stays_and_finds_the_list(cli: Cli, busybox: str) -> None:
     made = cli("manifest", "create", "app").stdout.strip()
     assert len(made) == 64

@@ -31,6 +31,8 @@ def challenge(scripted: Scripted, realm: str = "") -> str:
         ("https://quay.io/some/page", "quay.io"),
         ("http://localhost:5000", "localhost:5000"),
         ("quay.io/team/part", "quay.io/team/part"),
+        ("quay.io/team/", "quay.io/team"),
+        ("quay.io/v2/", "quay.io/v2"),
         ("index.docker.io", "docker.io"),
         ("https://index.docker.io/v1/", "docker.io"),
         ("registry-1.docker.io", "docker.io"),

@@ -262,6 +262,68 @@ def test_save_says_what_is_wrong(cli: Cli, busybox: str, words: str, complaint: 
     assert complaint in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("foo", "docker.io/library/foo:latest"),
+        ("team/foo:2", "docker.io/team/foo:2"),
+        ("localhost/foo", "localhost/foo:latest"),
+        ("example.com:5000/foo:2", "example.com:5000/foo:2"),
+    ],
+)
+def test_a_name_in_an_archive_is_whole(
+    cli: Cli, busybox: str, podman: Podman, tmp_path: pathlib.Path, given: str, kept: str
+) -> None:
+    cli("push", "-q", busybox, f"docker-archive:{tmp_path}/a.tar:{given}")
+    assert entries(tmp_path / "a.tar")[0]["RepoTags"] == [kept]
+    assert podman("load", "-q", "-i", tmp_path / "a.tar").stdout == f"Loaded image: {kept}\n"
+    podman("rmi", "-f", kept)
+
+
+@pytest.mark.parametrize("name", ["Foo", "foo:", "-", "a b", "foo:$x", f"foo@sha256:{'0' * 64}", "@0"])
+def test_what_is_no_name_of_an_archive_is_refused(
+    cli: Cli, busybox: str, tmp_path: pathlib.Path, name: str
+) -> None:
+    done = cli("push", "-q", busybox, f"docker-archive:{tmp_path}/a.tar:{name}", check=False)
+    assert done.returncode == 125 and name in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_link_to_an_archive_stays_one(cli: Cli, busybox: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/a.tar").write_text("older")
+    (tmp_path / "link").symlink_to("there/a.tar")
+    (tmp_path / "new").symlink_to("there/b.tar")
+    for name in ("link", "new"):
+        cli("save", "-q", "-o", tmp_path / name, busybox)
+        assert (tmp_path / name).is_symlink()
+    assert (tmp_path / "there/a.tar").read_bytes() == (tmp_path / "there/b.tar").read_bytes()
+    assert sorted(os.listdir(tmp_path / "there")) == ["a.tar", "b.tar"]
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_no_obstacle(
+    own_store: Store, image: images.Image, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / f".saved.{os.getpid()}").write_text("left")
+    save(own_store, image, "docker-archive", tmp_path / "saved")
+    assert sorted(os.listdir(tmp_path)) == [f".saved.{os.getpid()}", "a.tar", "saved"]
+
+
+def test_an_older_archive_goes_when_the_new_one_is_on_disk(
+    own_store: Store, image: images.Image, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "saved").write_text("older")
+    synced: list[tuple[int, str]] = []
+
+    def sync(fd: int) -> None:
+        synced.append((os.fstat(fd).st_size, (tmp_path / "saved").read_text()))
+
+    monkeypatch.setattr("os.fsync", sync)
+    save(own_store, image, "docker-archive", tmp_path / "saved")
+    monkeypatch.undo()
+    assert synced == [((tmp_path / "saved").stat().st_size, "older")]
+
+
 @pytest.mark.parametrize("place", ["oci:{}/x:1", "oci-archive:{}/x:1", "docker-archive:{}/x", "dir:{}/x"])
 def test_push_and_pull_reach_archives(cli: Cli, busybox: str, tmp_path: pathlib.Path, place: str) -> None:
     to = place.format(tmp_path)
