@@ -5,21 +5,25 @@ read, containers whose monitor was killed, files of subordinate ids in folders w
 """
 
 import os
+import re
 import select
 import signal
 import time
 
-from pyctr.engine import containers, removal
+from pyctr.engine import config, containers, removal
+from pyctr.image import registries
 from pyctr.rootless.errors import PyctrError
-from pyctr.storage import paths, records, trees
+from pyctr.storage import choice, configuration, images, paths, records, sweep, trees, volumes
 
+_CACHES = (config.CACHE, registries.CACHE, choice.CACHE, configuration.CACHE)  # in the runtime folder
 _PATIENCE = 10.0  # seconds: for other calls to end, and for killed processes
 
 
 def reset(store: paths.Store) -> tuple[str, ...]:
     """Removes everything; names of the root folder that are not pyctr's, which stay. PyctrError names what
-    could not be removed.
+    could not be removed, or a folder that is no store.
     """
+    _check_is_store(store)
     ids = containers.all_ids(store)
     for container in ids:
         try:
@@ -33,6 +37,27 @@ def reset(store: paths.Store) -> tuple[str, ...]:
     return _remove_folders(store)
 
 
+def _check_is_store(store: paths.Store) -> None:
+    """PyctrError when what the root folder holds may be somebody else's: others too have images/ and cache/
+    in their folders, and the file oci-layout. Looked at before we lock, which makes the lock file.
+    """
+    found = [name for name in records.names_in(store.root) if name in paths.NAMES_IN_ROOT]
+    marks = (store.store_lock(), f"{store.oci_index()}.lock")
+    if not found or any([os.path.exists(mark) for mark in marks]) or _has_volume(store):
+        return
+    raise PyctrError(
+        f"{store.root} is not removed, since it is no store of pyctr: it holds {', '.join(found)}, "
+        f"but no {os.path.basename(store.store_lock())}",
+        "Give the folder of the store with --root; 'pyctr info' shows it.",
+    )
+
+
+def _has_volume(store: paths.Store) -> bool:
+    """Whether there is a volume, which is made without the store lock."""
+    names = volumes.names(store)
+    return any([os.path.exists(f"{store.volume(name)}/{paths.VOLUME_RECORD}") for name in names])
+
+
 def _remove_known(store: paths.Store) -> list[str]:
     """Removes what pyctr makes; what went wrong.
 
@@ -41,12 +66,26 @@ def _remove_known(store: paths.Store) -> list[str]:
     """
     lock = _last_call(store)
     try:
-        failures = _remove_all(store.runroot, records.names_in(store.runroot))
+        failures = _remove_runtime(store)
         hidden = [_hide(store.root, name) for name in _known(store)]
         return failures + _remove_all(store.root, hidden)
     finally:
         if lock is not None:
             lock.release()
+
+
+def _remove_runtime(store: paths.Store) -> list[str]:
+    """Removes what this store has in the runtime folder, which others may share; what went wrong."""
+    halves = re.compile(rf"\.({'|'.join([re.escape(name) for name in _CACHES])})\.[0-9]+")
+    names = [name for name in records.names_in(store.runroot) if name in _CACHES or halves.fullmatch(name)]
+    ids = [name.removeprefix(paths.TEMPORARY) for name in records.names_in(store.containers())]
+    failures = _remove_all(store.runroot, names + [name for name in ids if containers.is_id(name)])
+    try:
+        failures += _remove_all(store.image_mounts(), images.image_ids(store))
+        os.rmdir(store.image_mounts())
+    except OSError:
+        pass  # there is none, another store has mounts, or our images cannot be listed: it holds no data
+    return failures
 
 
 def _hide(folder: str, name: str) -> str:
@@ -92,8 +131,7 @@ def _known(store: paths.Store) -> list[str]:
     """The names in the root folder that pyctr makes: someone may have chosen a folder with other things."""
     found = records.names_in(store.root)
     kept = [name for name in paths.NAMES_IN_ROOT if name in found]
-    halves = [name for name in found if name.startswith((paths.TEMPORARY, ".index.json.", ".oci-layout."))]
-    return halves + kept
+    return [name for name in found if sweep.is_temporary_of_root(name)] + kept
 
 
 def _remove_folders(store: paths.Store) -> tuple[str, ...]:

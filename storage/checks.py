@@ -54,14 +54,13 @@ def leftovers(store: paths.Store) -> list[str]:
 
 
 def _temporaries(store: paths.Store) -> list[str]:
-    folders = [*sweep.folders_with_temporaries(store), store.containers(), store.volumes()]
-    starts = [(folder, paths.TEMPORARY) for folder in folders] + sweep.folders_with_halves(store)
     found = [
         f"{folder}/{name}"
-        for folder, start in starts
+        for folder in (store.containers(), store.volumes())
         for name in records.names_in(folder)
-        if name.startswith(start)
+        if name.startswith(paths.TEMPORARY)
     ]
+    found += sweep.temporaries(store) + sweep.halves(store)
     return [path for path in found if _is_free(path)]
 
 

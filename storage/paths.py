@@ -146,8 +146,6 @@ NAMES_IN_ROOT = (
         "manifests",
         "containers",
         "volumes",
-        "networks",
-        "secrets",
         "exits",
         "cache",
         "layers",

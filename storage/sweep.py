@@ -6,6 +6,7 @@ read, and blobs and layers that none of them needs go. Makers of references hold
 """
 
 import os
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,12 @@ from pyctr.rootless.values import Value
 from pyctr.storage import blobs, images, layers, paths, records, trees
 
 _SPEC_VERSION = 1  # of runtime.spec, which lies above this package
+# What the trial of drivers, load, doctor and reset make in the root folder, which may be one that holds
+# other things too, among them a tmp.x of the user's own.
+_TEMPORARY_OF_ROOT = re.compile(
+    r"tmp\.([0-9a-f]{32}|[0-9]+\.[0-9a-f]{16}|doctor\.[a-z0-9_]{8}|[a-z]+\.[0-9a-f]{16})"
+)
+_HALF_OF_ROOT = re.compile(r"\.(index\.json|oci-layout)\.[0-9]+")
 
 
 class Swept(Value):
@@ -253,14 +260,10 @@ class _Sweep:
 
     def _take_temporaries(self) -> None:
         """All that is temporary and whose lock can be had."""
-        for folder in folders_with_temporaries(self._store):
-            for name in records.names_in(folder):
-                if name.startswith(paths.TEMPORARY):
-                    self._take_temporary(f"{folder}/{name}")
-        for folder, start in folders_with_halves(self._store):
-            for name in records.names_in(folder):
-                if name.startswith(start):
-                    os.unlink(f"{folder}/{name}")
+        for path in temporaries(self._store):
+            self._take_temporary(path)
+        for path in halves(self._store):
+            os.unlink(path)
 
     def _take_temporary(self, path: str) -> None:
         if path in [doomed for doomed, _lock in self._doomed]:
@@ -272,21 +275,34 @@ class _Sweep:
         self._doomed.append((path, lock))
 
 
-def folders_with_temporaries(store: paths.Store) -> list[str]:
-    algorithms = [f"{store.blobs()}/{name}" for name in records.names_in(store.blobs())]
+def temporaries(store: paths.Store) -> list[str]:
+    """What is, or was, being built or removed in the root folder and those of blobs and layers."""
+    folders = [f"{store.blobs()}/{name}" for name in records.names_in(store.blobs())]
+    folders += [store.layers(key) for key in records.names_in(f"{store.root}/layers")]
+    in_root = [name for name in records.names_in(store.root) if _TEMPORARY_OF_ROOT.fullmatch(name)]
+    return [f"{store.root}/{name}" for name in in_root] + _beginning(folders, paths.TEMPORARY)
+
+
+def halves(store: paths.Store) -> list[str]:
+    """What atomic replacements left: no writer is at work now."""
+    in_root = [name for name in records.names_in(store.root) if _HALF_OF_ROOT.fullmatch(name)]
+    folders = [store.images(), store.image_names(), store.manifest_lists()]
+    return _beginning(folders, ".") + [f"{store.root}/{name}" for name in in_root]
+
+
+def _beginning(folders: list[str], start: str) -> list[str]:
+    """The paths in these folders whose name begins so."""
     return [
-        store.root,
-        *algorithms,
-        *[store.layers(key) for key in records.names_in(f"{store.root}/layers")],
+        f"{folder}/{name}"
+        for folder in folders
+        for name in records.names_in(folder)
+        if name.startswith(start)
     ]
 
 
-def folders_with_halves(store: paths.Store) -> list[tuple[str, str]]:
-    """Where atomic replacements leave their halves, and how these begin: no writer is at work now."""
-    index, layout = [os.path.basename(path) for path in (store.oci_index(), store.oci_layout())]
-    in_root = [(store.root, f".{index}."), (store.root, f".{layout}.")]
-    in_folders = [(folder, ".") for folder in (store.images(), store.image_names(), store.manifest_lists())]
-    return [*in_folders, *in_root]
+def is_temporary_of_root(name: str) -> bool:
+    """Whether a name in the root folder is that of something half made or half removed."""
+    return bool(_TEMPORARY_OF_ROOT.fullmatch(name) or _HALF_OF_ROOT.fullmatch(name))
 
 
 def all_blobs(store: paths.Store) -> Iterable[str]:

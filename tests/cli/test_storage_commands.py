@@ -219,6 +219,48 @@ def test_reset_leaves_what_is_not_its_own(cli: Cli, busybox: str, store: Store) 
     assert os.listdir(store.root) == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("kept", ["images/holiday.jpg", "secrets/key", "blobs/sha256/" + "0" * 64])
+def test_reset_refuses_a_folder_that_is_no_store(cli: Cli, store: Store, kept: str) -> None:
+    precious = pathlib.Path(store.root, kept)
+    precious.parent.mkdir(parents=True)
+    precious.write_text("")
+    pathlib.Path(store.root, "oci-layout").write_text("")  # as in a folder that skopeo has written
+    done = cli("system", "reset", "-f", check=False)
+    assert done.returncode == 125 and store.root in done.stderr and precious.exists()
+    assert not os.path.exists(store.store_lock())
+
+
+def test_reset_and_prune_leave_names_that_pyctr_does_not_make(cli: Cli, busybox: str, store: Store) -> None:
+    kept = ["networks", "secrets", "tmp.mine"]
+    for name in kept:
+        os.makedirs(f"{store.root}/{name}/work")
+    cli("image", "prune", "-f")
+    assert cli("system", "check", "--repair").stdout == ""
+    cli("system", "reset", "-f")
+    assert sorted(os.listdir(store.root)) == kept
+    assert all(os.path.isdir(f"{store.root}/{name}/work") for name in kept)
+
+
+def test_reset_leaves_what_others_have_in_the_runtime_folder(cli: Cli, busybox: str, store: Store) -> None:
+    cli("run", "-d", "--network", "none", busybox, "sleep", "inf")
+    kept = [f"{'0' * 64}/attach", "auth.json", f"mounts/{'1' * 64}/root"]
+    for name in kept:
+        os.makedirs(f"{store.runroot}/{name}")
+    cli("system", "reset", "-f")
+    assert sorted(os.listdir(store.runroot)) == sorted({name.partition("/")[0] for name in kept})
+    assert all(os.path.isdir(f"{store.runroot}/{name}") for name in kept)
+
+
+def test_reset_takes_temporaries_and_a_store_of_volumes(cli: Cli, store: Store) -> None:
+    cli("volume", "create", "data")
+    made = ["tmp." + "0" * 32, "tmp.12." + "0" * 16, "tmp.doctor.abc_def1", "tmp.layers." + "0" * 16]
+    for name in made:
+        os.mkdir(f"{store.root}/{name}")
+    pathlib.Path(store.root, ".index.json.12").write_text("")
+    cli("system", "reset", "-f")
+    assert not os.path.exists(store.root)
+
+
 def test_reset_of_nothing(cli: Cli) -> None:
     cli("system", "reset", "-f")
 
