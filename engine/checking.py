@@ -7,9 +7,10 @@ which there is no second copy, is removed, so that a pull brings it again; with 
 import os
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
+from pyctr.engine import containers, removal, truth
 from pyctr.engine import images as engine_images
-from pyctr.engine import removal
 from pyctr.rootless.errors import BrokenRecord, InUse, NoSuchObject, PyctrError
 from pyctr.rootless.idmap import IdMaps
 from pyctr.rootless.values import Value
@@ -109,30 +110,57 @@ def _compare(
 
 
 def _replace(store: paths.Store, folder: str, copy: str, chain_id: str, maps: IdMaps) -> str:
-    """Puts a fresh copy in the place of a damaged layer, unless a container runs on it; what was done.
+    """Puts a fresh copy in the place of a damaged layer, unless a container may run on it; what was done.
 
-    SIGKILL after the first rename leaves an image that lacks a layer, which the next container unpacks.
+    The locks of its containers keep them from being started meanwhile; new ones are looked for again once
+    the copy is on disk. SIGKILL after the first rename leaves an image that lacks a layer, which the next
+    container unpacks.
     """
-    from pyctr.engine import listing, truth
+    above, name = os.path.split(folder)
+    doomed = f"{above}/{paths.TEMPORARY}{name}.{os.urandom(8).hex()}"
+    with ExitStack() as stack:
+        held: set[str] = set()
+        blocking = _hold_users(store, name, held, stack)
+        if not blocking:
+            _complete(copy, chain_id)
+            blocking = _hold_users(store, name, held, stack)
+        if blocking:
+            ids = " ".join([each[:12] for each in blocking])
+            return f"not repaired, since containers run on it or may: stop or remove {ids} first"
+        os.rename(folder, doomed)
+        os.rename(copy, folder)
+    records.sync_folder(above)
+    trees.remove(doomed, maps)
+    return "unpacked again"
 
-    using = {user.container for user in sweep.users_of_layer(store, os.path.basename(folder))}
-    running = [each.id[:12] for each in listing.list_containers(store) if each.status in truth.ALIVE]
-    if blocking := [each[:12] for each in using if each[:12] in running]:
-        return f"not repaired, since containers run on it: stop {' '.join(blocking)} first"
+
+def _complete(copy: str, chain_id: str) -> None:
+    """Brings a fresh copy to the disk, and marks it whole."""
+    from pyctr.rootless import syscalls
+
     fd = os.open(copy, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        from pyctr.rootless import syscalls
-
         syscalls.syncfs(fd)
     finally:
         os.close(fd)
     records.write_text(f"{copy}/{paths.LAYER_COMPLETE}", chain_id + "\n", durable=True)
-    doomed = f"{os.path.dirname(folder)}/{paths.TEMPORARY}{os.path.basename(folder)}.{os.urandom(8).hex()}"
-    os.rename(folder, doomed)
-    os.rename(copy, folder)
-    records.sync_folder(os.path.dirname(folder))
-    trees.remove(doomed, maps)
-    return "unpacked again"
+
+
+def _hold_users(store: paths.Store, layer: str, held: set[str], stack: ExitStack) -> list[str]:
+    """Locks the containers that a layer may be under, but for those `held` already; those that may run."""
+    blocking = []
+    for container in sweep.users_of_layer(store, layer):
+        try:
+            if container not in held:
+                stack.enter_context(containers.lock(store, container, wait=False))
+                held.add(container)
+            if truth.settle(store, container).status not in ("created", "exited"):
+                blocking.append(container)
+        except NoSuchObject:
+            continue  # removed meanwhile
+        except (BlockingIOError, BrokenRecord, FileNotFoundError):
+            blocking.append(container)
+    return blocking
 
 
 def _remove_image(store: paths.Store, image_id: str, scope: Scope) -> str:

@@ -119,16 +119,17 @@ def users_of(store: paths.Store, image_id: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def users_of_layer(store: paths.Store, name: str) -> list[User]:
-    """The containers that are built on a layer, of whatever key. Broken ones are passed over."""
+def users_of_layer(store: paths.Store, name: str) -> list[str]:
+    """The ids of the containers that are built on a layer, of whatever key, or may be: broken ones too."""
     found = []
     for container in _containers(store):
         try:
             user = _user(store, container)
         except BrokenRecord:
+            found.append(container)
             continue
         if user is not None and name in user.layers:
-            found.append(user)
+            found.append(container)
     return found
 
 

@@ -4,13 +4,16 @@ import json
 import os
 import pathlib
 import re
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from pyctr.rootless import userns
-from pyctr.storage import images, layers, paths
+from pyctr.engine import checking
+from pyctr.rootless import syscalls, userns
+from pyctr.runtime import state as states
+from pyctr.storage import images, layers, paths, records
 from pyctr.storage.checks import layer_keys
 from pyctr.storage.paths import Store
 from tests.commands import Cli
@@ -152,6 +155,73 @@ def test_a_layer_under_a_running_container_is_let_alone(cli: Cli, busybox: str, 
     assert done.returncode == 125 and "stop" in done.stdout
     cli("rm", "-f", "-t", "0", "web")
     cli("system", "check", "--repair")
+
+
+def elsewhere(state: dict[str, Any], _pid: int) -> dict[str, Any]:
+    """The state as another pid namespace sees it."""
+    moved = {name: {**state[name], "pidns": state[name]["pidns"] + 1} for name in ("process", "monitor")}
+    return {**state, **moved}
+
+
+def being_started(state: dict[str, Any], pid: int) -> dict[str, Any]:
+    monitor = {**state["monitor"], "pid": pid, "start": states.start_time(pid)}
+    return {**state, "status": "initialized", "process": None, "monitor": monitor}
+
+
+@pytest.mark.parametrize("change", [elsewhere, being_started])
+def test_a_layer_under_a_container_that_may_run_is_let_alone(
+    cli: Cli, busybox: str, store: Store, change: Callable[[dict[str, Any], int], dict[str, Any]]
+) -> None:
+    container = cli("run", "-d", "--network", "none", busybox, "sleep", "inf").stdout.strip()
+    (layer,) = layer_folders(store)
+    DAMAGE["added"](layer)
+    file = pathlib.Path(store.container(container), paths.STATE)
+    kept = file.read_text()
+    other = subprocess.Popen(["sleep", "60"])
+    file.write_text(json.dumps(change(json.loads(kept), other.pid)))
+    done = cli("system", "check", "--repair", check=False)
+    file.write_text(kept)
+    other.kill()
+    other.wait()
+    assert done.returncode == 125 and container[:12] in done.stdout and (layer / "diff/added").exists()
+
+
+@pytest.mark.parametrize("name", [paths.SPEC, paths.STATE])
+def test_a_layer_under_a_running_container_that_cannot_be_read_is_let_alone(
+    cli: Cli, busybox: str, store: Store, name: str
+) -> None:
+    container = cli("run", "-d", "--network", "none", busybox, "sleep", "inf").stdout.strip()
+    (layer,) = layer_folders(store)
+    DAMAGE["added"](layer)
+    file = pathlib.Path(store.container(container), name)
+    kept = file.read_text()
+    file.write_text("{")
+    done = cli("system", "check", "--repair", check=False)
+    file.write_text(kept)
+    assert done.returncode == 125 and container[:12] in done.stdout and (layer / "diff/added").exists()
+
+
+def test_a_layer_under_a_container_that_is_at_work_is_let_alone(
+    cli: Cli, busybox: str, store: Store
+) -> None:
+    container = cli("create", busybox).stdout.strip()
+    (layer,) = layer_folders(store)
+    DAMAGE["added"](layer)
+    with records.lock(store.container(container)):
+        done = cli("system", "check", "--repair", check=False)
+    assert done.returncode == 125 and container[:12] in done.stdout and (layer / "diff/added").exists()
+    assert "unpacked again" in cli("system", "check", "--repair").stdout
+
+
+def test_a_layer_that_gets_a_container_during_its_repair_is_let_alone(
+    cli: Cli, busybox: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (layer,) = layer_folders(store)
+    DAMAGE["added"](layer)
+    argv = ("run", "-d", "--network", "none", busybox, "sleep", "inf")
+    monkeypatch.setattr(syscalls, "syncfs", lambda _fd: cli(*argv))
+    (found,) = checking.check(store, checking.Scope(repair=True))
+    assert found.done.startswith("not repaired") and (layer / "diff/added").exists()
 
 
 def test_an_image_with_a_damaged_blob_goes_and_can_be_loaded_again(

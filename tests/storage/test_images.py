@@ -227,7 +227,10 @@ def test_an_index_that_repeats_itself_is_read_once(own_store: Store) -> None:
 
 def test_a_removal_takes_what_interrupted_calls_left_in_the_root(own_store: Store) -> None:
     image = put_image(own_store, tar("x"), name=A)
-    left = [f"{own_store.oci_index()}".replace("index", ".index") + ".123", f"{own_store.root}/tmp.1.ab"]
+    left = [
+        f"{own_store.oci_index()}".replace("index", ".index") + ".123",
+        f"{own_store.root}/tmp.1.{'ab' * 8}",
+    ]
     left.append(f"{own_store.blobs()}/sha256/tmp.{'0' * 64}")
     for path in left:
         open(path, "w").close()
