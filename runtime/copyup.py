@@ -13,12 +13,9 @@ from pyctr.storage import paths, trees, volumes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pyctr.storage.paths import Store
 
 _FOLDER, _FILE, _LINK = 0o040000, 0o100000, 0o120000
-_BLOCK = 1 << 24  # bytes
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -43,6 +40,8 @@ def fill_volume(store: "Store", name: str, root: Root, target: str) -> None:
 
 def _fill(folder: int, root: Root, target: str, *, durable: bool) -> None:
     """`fill_volume` in the open folder of the volume."""
+    from pyctr.storage import copying
+
     data = os.open(paths.VOLUME_DATA, _OPEN_FOLDER, dir_fd=folder)
     try:
         if not _exists(folder, paths.VOLUME_FILL):
@@ -52,7 +51,7 @@ def _fill(folder: int, root: Root, target: str, *, durable: bool) -> None:
         copy = os.open(paths.VOLUME_FILL, _OPEN_FOLDER, dir_fd=folder)
         try:
             _move_entries(copy, data)
-            _copy_attributes(copy, data)
+            copying.copy_status(copy, data)
             if durable:  # before anything says that they are there
                 os.fsync(data)
         finally:
@@ -108,7 +107,9 @@ def copy_folder(root: Root, path: str, target: int, *, attributes: bool = True) 
         try:
             _copy_children(source, folder)
             if attributes:
-                _copy_attributes(source, folder)
+                from pyctr.storage import copying
+
+                copying.copy_status(source, folder)
         finally:
             os.close(folder)
     finally:
@@ -121,51 +122,27 @@ def _copy_children(source: int, target: int) -> None:
 
 
 def _copy_entry(name: str, source: int, target: int) -> None:
+    from pyctr.storage import copying
+
     status = os.stat(name, dir_fd=source, follow_symlinks=False)
     kind = status.st_mode & 0o170000
-    if kind == _LINK:
-        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
-        os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
-    elif kind == _FOLDER:
+    if kind == _FOLDER:
         os.mkdir(name, 0o700, dir_fd=target)
-        flags = os.O_RDONLY | os.O_DIRECTORY
-        _copy_opened(name, flags, source, target, _copy_children, flags)
-    elif kind == _FILE:
-        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=target))
-        _copy_opened(name, os.O_RDONLY, source, target, _copy_bytes, os.O_WRONLY)
+        _copy_subfolder(name, source, target)
+    elif kind in (_FILE, _LINK):
+        copying.copy_entry(source, os.fsencode(name), status, target)
 
 
-def _copy_opened(
-    name: str, reading: int, source: int, target: int, copy: "Callable[[int, int], None]", writing: int
-) -> None:
-    extra = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    old = os.open(name, reading | extra, dir_fd=source)
+def _copy_subfolder(name: str, source: int, target: int) -> None:
+    from pyctr.storage import copying
+
+    old = os.open(name, _OPEN_FOLDER, dir_fd=source)
     try:
-        new = os.open(name, writing | extra, dir_fd=target)
+        new = os.open(name, _OPEN_FOLDER, dir_fd=target)
         try:
-            copy(old, new)
-            _copy_attributes(old, new)
+            _copy_children(old, new)
+            copying.copy_status(old, new)
         finally:
             os.close(new)
     finally:
         os.close(old)
-
-
-def _copy_bytes(source: int, target: int) -> None:
-    """Not copy_file_range: image and target lie on different file systems (EXDEV)."""
-    while os.sendfile(target, source, None, _BLOCK):
-        pass
-
-
-def _copy_attributes(source: int, target: int) -> None:
-    """Owner, mode, extended attributes, times, in the order in which the kernel does not undo them."""
-    status = os.fstat(source)
-    os.fchown(target, status.st_uid, status.st_gid)
-    os.fchmod(target, status.st_mode & 0o7777)
-    for name in os.listxattr(source):
-        if name.startswith(("user.", "security.capability")) and not name.startswith("user.overlay."):
-            try:
-                os.setxattr(target, name, os.getxattr(source, name))
-            except OSError:  # a file system without extended attributes keeps the rest
-                pass
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -171,20 +171,23 @@ class Tmpfs(Step):
     def apply(self, scene: Scene) -> None:
         data = tuple([o for o in self.options if o.partition("=")[0] in _TMPFS_KEYS and "=" in o])
         target = scene.root.make_folder(self.target)
-        chosen = any(option.startswith(("mode=", "uid=", "gid=")) for option in data)
-        if not any(option.startswith("mode=") for option in data):
-            data += (
-                (f"mode={os.fstat(target).st_mode & 0o7777:o}",)
-                if "tmpcopyup" in self.options
-                else ("mode=1777",)
-            )
+        data = (*self._defaults(os.fstat(target), data), *data)
         tree = mounts.new_filesystem("tmpfs", data, 0)
         if "tmpcopyup" in self.options:
             from pyctr.runtime import copyup
 
-            copyup.copy_folder(scene.root, self.target, tree, attributes=not chosen)
+            copyup.copy_folder(scene.root, self.target, tree, attributes=False)
         mounts.set_options(tree, tuple([o for o in self.options if o in _TMPFS_WORDS]))
         scene.root.attach(tree, target)
+
+    def _defaults(self, status: os.stat_result, data: tuple[str, ...]) -> tuple[str, ...]:
+        """The mode, and the owner unless one of them was chosen, as the image's folder has them."""
+        if "tmpcopyup" not in self.options:
+            return ("mode=1777",)
+        mode = f"mode={status.st_mode & 0o7777:o}"
+        if any(option.startswith(("mode=", "uid=", "gid=")) for option in data):
+            return (mode,)
+        return (mode, f"uid={status.st_uid}", f"gid={status.st_gid}")
 
 
 class Bind(Step):

@@ -6,14 +6,16 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Iterator
 
 from pyctr.storage.xattrs import set_xattrs
 
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _PIECE = 1 << 30  # bytes of one call; the kernel does less when it likes
 _NO_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ENOSYS, errno.EPERM)
+Piece = tuple[int, int]  # start and length in bytes
 
 
 def copy_entry(source: int, name: bytes, status: os.stat_result, target: int) -> None:
@@ -54,34 +56,43 @@ def copy_file(source: int, folder: int, name: bytes) -> None:
         os.close(copy)
 
 
-def copy_content(source: int, target: int) -> None:
-    """Fills the empty file `target`: shares the blocks of `source`, else copies what is not a hole."""
-    try:
-        fcntl.ioctl(target, _FICLONE, source)
-        return
-    except OSError as error:
-        if error.errno not in _NO_CLONE:
-            raise
+def copy_content(source: int, target: int, length: int | None = None) -> None:
+    """Fills the empty file `target` with the first `length` bytes, all when not given: shares the blocks of
+    `source`, else copies what is not a hole.
+    """
     size = os.fstat(source).st_size
-    for start, end in _pieces(source, size):
-        _copy_piece(source, target, start, end - start)
+    if length in (None, size) and _clone(source, target):
+        return
+    size = size if length is None else length
+    for start, count in pieces(source, size):
+        _copy_piece(source, target, start, count)
     os.ftruncate(target, size)
 
 
-def _pieces(source: int, size: int) -> list[tuple[int, int]]:
-    """(start, end) of all that is not a hole."""
-    found: list[tuple[int, int]] = []
+def _clone(source: int, target: int) -> bool:
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+        return True
+    except OSError as error:
+        if error.errno in _NO_CLONE:
+            return False
+        raise
+
+
+def pieces(fd: int, size: int) -> Iterator[Piece]:
+    """(start, length) of all that is not a hole in the first `size` bytes of a file."""
     end = 0
     while end < size:
         try:
-            start = os.lseek(source, end, os.SEEK_DATA)
-            end = os.lseek(source, start, os.SEEK_HOLE)
+            start = os.lseek(fd, end, os.SEEK_DATA)
+            hole = os.lseek(fd, start, os.SEEK_HOLE)
         except OSError as error:
-            if error.errno == errno.ENXIO:  # a hole to the end
-                return found
-            return [(0, size)]
-        found.append((start, end))
-    return found
+            if error.errno != errno.ENXIO:  # the file system knows no holes
+                yield end, size - end
+            return
+        end = min(hole, size)
+        if start < end:
+            yield start, end - start
 
 
 def _copy_piece(source: int, target: int, start: int, length: int) -> None:

@@ -67,6 +67,7 @@ class Server(Value):
 
 
 _FLAGS = {"nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 1024, "nodiratime": 2048}  # linux/mount.h
+_EMPTY = "empty"
 NAMES = ("overlay", "fuse-overlayfs", "llfuse", "vfs")  # in the order in which they are tried
 
 
@@ -162,6 +163,12 @@ def refuse_options(driver: str, options: "tuple[str, ...]", known: "tuple[str, .
                 f"storage driver {driver} has no option {option!r}",
                 f"It knows: {', '.join(known) or 'none'}.",
             )
+
+
+def make_empty_layer(layers: str) -> str:
+    """The name of an empty folder in the folder of the layers: the lower one of an image without any."""
+    os.makedirs(f"{layers}/{_EMPTY}", exist_ok=True)
+    return _EMPTY
 
 
 def make_folders(folder: str, model: str, names: "tuple[str, str]") -> None:

@@ -6,7 +6,6 @@ except on a volatile mount.
 """
 
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -14,13 +13,10 @@ from contextlib import contextmanager
 
 from pyctr.rootless import syscalls
 from pyctr.storage import trees
+from pyctr.storage.copying import copy_content
 from pyctr.storage.fusenodes import UPPER, Node
 from pyctr.storage.fusetrees import PRIVATE, Trees
 
-_FICLONE = 0x40049409  # linux/fs.h
-_PIECE = 1 << 20
-_NO_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY)
-_NO_RANGE = (errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 _LOST_XATTR = (errno.ENOTSUP, errno.EPERM, errno.ENODATA)  # what the upper file system or the kernel refuses
 NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -121,7 +117,7 @@ class Copies:
         try:
             writer = os.open(name, NEW_FILE, 0o600, dir_fd=self.work)
             try:
-                copy_data(reader, writer, min(length, status.st_size))
+                copy_content(reader, writer, min(length, status.st_size))
                 if not self.volatile:
                     os.fsync(writer)
             finally:
@@ -201,56 +197,3 @@ def _copy_attribute(source: str, target: str, name: str) -> None:
     except OSError as error:
         if error.errno not in _LOST_XATTR:
             raise
-
-
-def copy_data(source: int, target: int, length: int) -> None:
-    """The first `length` bytes: a reflink where it can be, else what is no hole."""
-    if length == os.fstat(source).st_size and _clone(source, target):
-        return
-    os.ftruncate(target, length)
-    at = 0
-    while at < length:
-        try:
-            at = os.lseek(source, at, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole up to the end
-                return
-            raise
-        end = min(os.lseek(source, at, os.SEEK_HOLE), length)
-        _copy_range(source, target, at, end)
-        at = max(end, at)
-
-
-def _clone(source: int, target: int) -> bool:
-    try:
-        fcntl.ioctl(target, _FICLONE, source)
-        return True
-    except OSError as error:
-        if error.errno in _NO_CLONE:
-            return False
-        raise
-
-
-def _copy_range(source: int, target: int, at: int, end: int) -> None:
-    by_kernel = True
-    while at < end:
-        if by_kernel:
-            try:
-                done = os.copy_file_range(source, target, end - at, at, at)
-            except OSError as error:
-                if error.errno not in _NO_RANGE:
-                    raise
-                done = 0
-            by_kernel = done > 0
-        else:
-            done = _write_all(target, os.pread(source, min(_PIECE, end - at), at), at)
-            if not done:  # it has become shorter
-                return
-        at += done
-
-
-def _write_all(target: int, data: bytes, at: int) -> int:
-    done = 0
-    while done < len(data):
-        done += os.pwrite(target, data[done:], at + done)
-    return done

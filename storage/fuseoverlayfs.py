@@ -15,7 +15,6 @@ from pyctr.storage.drivers import Server, Tree
 FORMAT = UPPER = "marks"
 _PROGRAM = "fuse-overlayfs"
 _DEVICE = "/dev/fuse"
-_EMPTY = "empty"  # a lower folder for images without layers
 _OPTIONS = ("mount_program", "mountopt")
 
 
@@ -60,8 +59,7 @@ def prepare(tree: Tree) -> "list[str]":
     """The folders of the layers, the highest first; makes those of the container. PyctrError."""
     lower = [f"{tree.layers}/{name}/{paths.LAYER_DIFF}" for name in reversed(tree.lower)]
     if not lower:
-        lower = [f"{tree.layers}/{_EMPTY}"]
-        os.makedirs(lower[0], exist_ok=True)
+        lower = [f"{tree.layers}/{drivers.make_empty_layer(tree.layers)}"]
     if missing := drivers.missing_layer(tree):
         raise missing
     drivers.make_folders(tree.folder, lower[0], (paths.UPPER, paths.WORK))

@@ -12,7 +12,6 @@ from pyctr.storage import drivers, paths
 from pyctr.storage.drivers import Tree
 
 FORMAT = UPPER = "overlay"
-_EMPTY = "empty"  # a lower folder for images without layers
 
 
 def check(options: tuple[str, ...]) -> None:
@@ -28,8 +27,7 @@ def mount(tree: Tree, target: str) -> None:
     """
     names = [f"{name}/{paths.LAYER_DIFF}" for name in reversed(tree.lower)]
     if not names:
-        os.makedirs(f"{tree.layers}/{_EMPTY}", exist_ok=True)
-        names = [_EMPTY]
+        names = [drivers.make_empty_layer(tree.layers)]
     if not os.path.isdir(f"{tree.layers}/{names[0]}"):
         raise drivers.missing_layer(tree) or FileNotFoundError(names[0])
     drivers.make_folders(tree.folder, f"{tree.layers}/{names[0]}", (paths.UPPER, paths.WORK))

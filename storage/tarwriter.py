@@ -10,9 +10,10 @@ import errno
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from pyctr.rootless.errors import PyctrError
+from pyctr.storage.copying import Piece, pieces
 from pyctr.storage.unpack import shown
 from pyctr.storage.whiteouts import PREFIX
 from pyctr.storage.xattrs import is_kept
@@ -29,7 +30,6 @@ _KINDS = {
 }
 # What opening a name says when there is nothing any more, or something else.
 GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
-Piece = tuple[int, int]
 
 
 class TarWriter:
@@ -112,22 +112,22 @@ class TarWriter:
             self._data(fd, [(0, header.size)], header.size)
 
     def _add_sparse(self, header: tarfile.TarInfo, path: bytes, fd: int, size: int) -> None:
-        pieces = list(_pieces(fd, size))
-        numbers = [len(pieces), *[number for piece in pieces for number in piece]]
+        found = [*pieces(fd, size), (size, 0)]  # readers rely on the end of the last one
+        numbers = [len(found), *[number for piece in found for number in piece]]
         table = "".join([f"{number}\n" for number in numbers]).encode()
         table += bytes(-len(table) % _BLOCK)
         version = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
         fields = {"GNU.sparse.name": _text(path), "GNU.sparse.realsize": str(size)}
         header.pax_headers = {**header.pax_headers, **version, **fields}
-        data = sum([length for _, length in pieces])
+        data = sum([length for _, length in found])
         header.size = len(table) + data
         above, _, leaf = path.rpartition(b"/")
         self._entry(header, b"/".join([part for part in (above, b"GNUSparseFile.0", leaf) if part]))
         self._write(table)
-        self._data(fd, pieces, header.size)
+        self._data(fd, found, header.size)
 
-    def _data(self, fd: int, pieces: list[Piece], size: int) -> None:
-        for offset, length in pieces:
+    def _data(self, fd: int, parts: list[Piece], size: int) -> None:
+        for offset, length in parts:
             while length:
                 chunk = os.pread(fd, min(length, _COPY), offset) or bytes(min(length, _COPY))
                 self._write(chunk)
@@ -137,21 +137,6 @@ class TarWriter:
     def _entry(self, header: tarfile.TarInfo, path: bytes) -> None:
         header.name = _text(path)
         self._write(header.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
-
-
-def _pieces(fd: int, size: int) -> Iterator[Piece]:
-    """Where a file has data: (offset, length); the last ends at its end, which readers rely on."""
-    at = 0
-    while at < size:
-        try:
-            start = os.lseek(fd, at, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            break
-        at = min(os.lseek(fd, start, os.SEEK_HOLE), size)
-        yield start, at - start
-    yield size, 0
 
 
 def _read_link(folder: int, leaf: bytes) -> bytes:

@@ -298,6 +298,20 @@ def test_anonymous_volumes_go_with_a_rm_container(cli: Cli, busybox: str) -> Non
     assert entries(cli.store.volumes()) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "wanted"), [("", "5 6 2750"), (":uid=7", "7 0 2750"), (":mode=700", "0 0 700")]
+)
+def test_a_tmpfs_has_owner_and_mode_of_its_mount_point(
+    cli: Cli, busybox: str, options: str, wanted: str
+) -> None:
+    script = "mkdir /owned; chown 5:6 /owned; chmod 2750 /owned"
+    cli("run", "--name", "box", "--network", "none", busybox, "sh", "-c", script)
+    cli("commit", "-q", "box", "owned:1")
+    assert (
+        output(cli, "--tmpfs", f"/owned{options}", "owned:1", "stat", "-c", "%u %g %a", "/owned") == wanted
+    )
+
+
 def test_tmpfs_mount(cli: Cli, busybox: str) -> None:
     shown = output(cli, "--mount", "type=tmpfs,dst=/t,tmpfs-size=1m", busybox, "df", "-k", "/t")
     assert shown.splitlines()[-1].split()[:2] == ["tmpfs", "1024"]

@@ -1,6 +1,7 @@
 """The built-in overlay (llfuse): the same operations on it and on the kernel's, one after the other."""
 
 import errno
+import fcntl
 import os
 import pathlib
 import random
@@ -330,6 +331,35 @@ def _count_descriptors(base: str) -> str:
     return "" if used < 300 else f"{used} descriptors"
 
 
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_is_copied_where_no_blocks_are_shared(base: str, number: int) -> None:
+    assert mapped(_copy_without_clone, base, number) == ""
+
+
+def _copy_without_clone(base: str, number: int) -> str:
+    for name in ("upper", "work", "lower1"):
+        os.makedirs(f"{base}/{name}")
+    with open(f"{base}/lower1/file", "wb") as file:
+        file.truncate(64 << 20)
+        file.seek(32 << 20)
+        file.write(b"middle")
+    tops = [os.open(f"{base}/{name}", os.O_RDONLY) for name in ("upper", "work", "lower1")]
+    overlay = Overlay(tops[0], tops[1], tops[2:], volatile=True)
+    node = overlay.lookup(overlay.nodes.root, b"file")
+    assert node is not None
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(fcntl, "ioctl", lambda *_: _fail(number))
+        overlay.open(node, os.O_RDWR)
+    status = os.stat(f"{base}/upper/file")
+    with open(f"{base}/upper/file", "rb") as copy, open(f"{base}/lower1/file", "rb") as file:
+        same = copy.read() == file.read()
+    return "" if same and status.st_blocks < 1000 else f"{same} {status}"
+
+
+def _fail(number: int) -> None:
+    raise OSError(number, os.strerror(number))
+
+
 def test_links_of_a_layer_lead_nowhere(base: str) -> None:
     """A layer with a link where another has a folder: nothing outside is seen or changed."""
     assert mapped(_follow_links, base) == ""
@@ -427,7 +457,7 @@ def _fail_to_remove(base: str, operation: str) -> str:
 
 
 def _fill_disk(*_args: object, **_options: object) -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    _fail(errno.ENOSPC)
 
 
 @pytest.mark.slow

@@ -181,3 +181,30 @@ def test_a_filling_is_on_disk_before_it_is_noted(
     copyup.fill_volume(place, "data", Root(-1), "/")
     assert synced == ([(["file"], True)] if durable else [])
     assert volumes.read(place, "data").copied
+
+
+def test_a_filling_copies_what_layers_keep(disk: str) -> None:
+    """Holes and attributes as they are, but none that an overlay would obey."""
+    place = paths.Store(root=f"{disk}/root", runroot=f"{disk}/run")
+    image = pathlib.Path(disk, "image")
+    (image / "www" / "sub").mkdir(parents=True)
+    with (image / "www" / "sparse").open("wb") as file:
+        file.truncate(64 << 20)
+        file.seek(32 << 20)
+        file.write(b"middle")
+    for name in ("user.color", "user.containers.override_stat", "user.fuseoverlayfs.opaque"):
+        os.setxattr(image / "www" / "sparse", name, b"y")
+    (image / "www" / "link").symlink_to("sparse")
+    os.mkfifo(image / "www" / "sub" / "pipe")
+    for leaf in ("link", "sub", "sparse"):
+        os.utime(image / "www" / leaf, ns=(1, 10**9), follow_symlinks=False)
+    volumes.create(place, "data")
+    root = os.open(image, os.O_PATH)
+    copyup.fill_volume(place, "data", Root(root), "/www")
+    os.close(root)
+    data = pathlib.Path(volumes.data_folder(place, "data"))
+    assert sorted(os.listdir(data)) == ["link", "sparse", "sub"] and os.listdir(data / "sub") == []
+    assert os.listxattr(data / "sparse") == ["user.color"]
+    assert (data / "sparse").read_bytes() == (image / "www" / "sparse").read_bytes()
+    assert (data / "sparse").stat().st_blocks < 1000
+    assert [os.lstat(data / leaf).st_mtime_ns for leaf in os.listdir(data)] == [10**9] * 3
