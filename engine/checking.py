@@ -44,7 +44,13 @@ def check(store: paths.Store, scope: Scope) -> Iterator[Found]:
         for row in images.list_images(store):
             if row.image is None:
                 yield Found("damage", f"image {row.id[:12] or row.names[0]}: {row.error}")
-            elif wrong := _check_blobs(store, row.image, scope, seen):
+                continue
+            try:
+                wrong = _check_blobs(store, row.image, scope, seen)
+            except OSError as error:
+                yield _unreadable(f"image {row.id[:12]}: its blobs cannot be read", error, scope)
+                continue
+            if wrong:
                 broken[row.id] = wrong
             else:
                 yield from _check_layers(store, row.image, scope, seen)
@@ -56,6 +62,11 @@ def check(store: paths.Store, scope: Scope) -> Iterator[Found]:
     yield from _check_leftovers(store, scope)
 
 
+def _unreadable(what: str, error: OSError, scope: Scope) -> Found:
+    """What may be sound, for all that anybody knows: the permissions or the disk are to be mended."""
+    return Found("damage", f"{what}: {error}", "not repaired, since it may be sound" if scope.repair else "")
+
+
 def _check_names(store: paths.Store) -> Iterator[Found]:
     for name in images.image_names(store):
         try:
@@ -65,17 +76,14 @@ def _check_names(store: paths.Store) -> Iterator[Found]:
 
 
 def _check_blobs(store: paths.Store, image: Image, scope: Scope, seen: set[str]) -> str:
-    """The first blob of an image that is missing or damaged, in words."""
+    """The first blob of an image that is missing or damaged, in words. OSError for one that cannot be read."""
     digests = [image.manifest_digest, image.config_digest, *[layer.digest for layer in image.layers]]
     for digest in dict.fromkeys(digests):
         if not blobs.has_blob(store, digest):
             return f"blob {digest} is missing"
-        try:
-            if not (scope.quick or digest in seen or checks.is_sound(store, digest)):
-                return f"blob {digest} is damaged"
-            seen.add(digest)
-        except OSError as error:
-            return f"blob {digest} cannot be read: {error.strerror}"
+        if not (scope.quick or digest in seen or checks.is_sound(store, digest)):
+            return f"blob {digest} is damaged"
+        seen.add(digest)
     return ""
 
 
@@ -206,6 +214,9 @@ def _check_leftovers(store: paths.Store, scope: Scope) -> Iterator[Found]:
         return  # another call is at work: what it has made so far is needed by nothing yet
     except BrokenRecord as error:
         yield Found("damage", f"leftovers cannot be told, since anything may be needed: {error.message}")
+        return
+    except OSError as error:
+        yield _unreadable("leftovers cannot be told", error, scope)
         return
     if found and scope.repair:
         removal.sweep(store)

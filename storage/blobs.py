@@ -44,9 +44,13 @@ def parse_digest(text: str) -> Digest:
 
 
 def has_blob(store: paths.Store, digest: str) -> bool:
-    """Whether the blob is there, whole."""
+    """Whether the blob is there, whole. OSError when that cannot be told."""
     parse_digest(digest)
-    return os.path.exists(store.blob(digest))
+    try:
+        os.stat(store.blob(digest))
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def blob_size(store: paths.Store, digest: str) -> int:

@@ -239,6 +239,21 @@ def test_an_image_with_a_damaged_blob_goes_and_can_be_loaded_again(
     assert cli("system", "check").stdout == ""
 
 
+@pytest.mark.parametrize("where", ["blobs/sha256", "blobs", "blob"])
+def test_an_image_that_cannot_be_read_is_told_and_kept(
+    cli: Cli, busybox: str, store: Store, where: str
+) -> None:
+    """Permissions, or a disk with errors: nobody knows that its blobs are damaged."""
+    path = pathlib.Path(store.root, where) if where != "blob" else blob_of_layer(store)
+    mode = path.stat().st_mode
+    path.chmod(0)
+    done = cli("system", "check", "--repair", "--force", check=False)
+    path.chmod(mode)
+    assert done.returncode == 125 and "Permission denied" in done.stdout, done.stderr
+    assert cli("system", "check").stdout == ""
+    cli("run", "--rm", "--network", "none", busybox, "true")
+
+
 def test_records_that_cannot_be_read_are_told_and_kept(cli: Cli, busybox: str, store: Store) -> None:
     cli("volume", "create", "data")
     pathlib.Path(store.volume("data"), paths.VOLUME_RECORD).write_text("{")
