@@ -5,7 +5,6 @@ which there is no second copy, is removed, so that a pull brings it again; with 
 """
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -76,7 +75,7 @@ def _check_names(store: paths.Store) -> Iterator[Found]:
 
 
 def _check_blobs(store: paths.Store, image: Image, scope: Scope, seen: set[str]) -> str:
-    """The first blob of an image that is missing or damaged, in words. OSError for one that cannot be read."""
+    """The first blob of an image that is missing or damaged, in words. OSError when one cannot be read."""
     digests = [image.manifest_digest, image.config_digest, *[layer.digest for layer in image.layers]]
     for digest in dict.fromkeys(digests):
         if not blobs.has_blob(store, digest):
@@ -209,7 +208,7 @@ def _check_volumes(store: paths.Store) -> Iterator[Found]:
 
 def _check_leftovers(store: paths.Store, scope: Scope) -> Iterator[Found]:
     try:
-        found = [path for path in checks.leftovers(store) if _age(path) >= scope.oldest]
+        found = [path for path in checks.leftovers(store) if not records.is_younger(path, scope.oldest)]
     except BlockingIOError:
         return  # another call is at work: what it has made so far is needed by nothing yet
     except BrokenRecord as error:
@@ -219,15 +218,8 @@ def _check_leftovers(store: paths.Store, scope: Scope) -> Iterator[Found]:
         yield _unreadable("leftovers cannot be told", error, scope)
         return
     if found and scope.repair:
-        removal.sweep(store)
-        sweep.sweep(store)
+        removal.sweep(store, scope.oldest)
+        sweep.sweep(store, scope.oldest)
     for path in found:
         gone = scope.repair and not os.path.lexists(path)
         yield Found("leftover", path.removeprefix(f"{store.root}/"), "removed" if gone else "")
-
-
-def _age(path: str) -> float:
-    try:
-        return time.time() - os.lstat(path).st_mtime
-    except FileNotFoundError:
-        return 0

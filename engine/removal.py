@@ -187,8 +187,9 @@ def _remove_volumes(store: "Store", volumes: tuple[str, ...], owner: str) -> Non
             pass
 
 
-def sweep(store: "Store") -> None:
-    """Removes what is certainly garbage; what fails is left to the next sweep.
+def sweep(store: "Store", age: int = 0) -> None:
+    """Removes what is certainly garbage and was not changed in the last `age` seconds; what fails is left to
+    the next sweep.
 
     That is: half-made and half-removed containers that nobody holds, dead --rm containers whose command and
     monitor are gone, and old exit records.
@@ -198,6 +199,8 @@ def sweep(store: "Store") -> None:
     except FileNotFoundError:
         return
     for name in found:
+        if records.is_younger(f"{store.containers()}/{name}", age):
+            continue
         try:
             if name.startswith(paths.TEMPORARY):
                 _sweep_hidden(store, name.removeprefix(paths.TEMPORARY))
@@ -205,7 +208,7 @@ def sweep(store: "Store") -> None:
                 _sweep_ephemeral(store, name)
         except (PyctrError, OSError):
             continue
-    _sweep_volumes(store)
+    _sweep_volumes(store, age)
     _sweep_exits(store)
 
 
@@ -240,12 +243,12 @@ def _sweep_ephemeral(store: "Store", container_id: str) -> None:
         destroy(store, container_id)
 
 
-def _sweep_volumes(store: "Store") -> None:
+def _sweep_volumes(store: "Store", age: int) -> None:
     """Half-made and half-removed volumes."""
     from pyctr.storage import volumes as store_volumes
 
     try:
-        store_volumes.sweep(store)
+        store_volumes.sweep(store, age)
     except (PyctrError, OSError):
         pass
 

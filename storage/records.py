@@ -7,6 +7,7 @@ that cannot be read, raises BrokenRecord and is kept. EIO, EMFILE and EACCES are
 import errno
 import fcntl
 import os
+import time
 
 from pyctr.rootless import jsontext
 from pyctr.rootless.errors import BrokenRecord
@@ -175,6 +176,14 @@ def names_in(folder: str) -> "list[str]":
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def is_younger(path: str, age: int) -> bool:
+    """Whether a file or folder was changed less than `age` seconds ago; what is gone was not."""
+    try:
+        return age > 0 and time.time() - os.lstat(path).st_mtime < age
+    except FileNotFoundError:
+        return False
 
 
 def make_folder(path: str) -> None:

@@ -96,12 +96,13 @@ def _remove_records(store: paths.Store, image_id: str, names: tuple[str, ...]) -
     images.refresh_index(store)
 
 
-def sweep(store: paths.Store) -> Swept:
-    """Removes all blobs and layers that nothing refers to, and what interrupted calls left.
+def sweep(store: paths.Store, age: int = 0) -> Swept:
+    """Removes all blobs and layers that nothing refers to, and what interrupted calls left, unless it was
+    changed less than `age` seconds ago.
 
     Waits for pulls to end.
     """
-    with _Sweep(store) as taken:
+    with _Sweep(store, age) as taken:
         taken.take_all()
     return taken.result()
 
@@ -208,8 +209,9 @@ def _named(store: paths.Store, digest: str) -> tuple[set[str], set[str]]:
 class _Sweep:
     """Collects garbage under the exclusive store lock, and removes it once the lock is given back."""
 
-    def __init__(self, store: paths.Store) -> None:
+    def __init__(self, store: paths.Store, age: int = 0) -> None:
         self._store = store
+        self._age = age  # seconds: what is younger stays
         self._doomed: list[tuple[str, records.Lock]] = []
         self._blobs = self._layers = self._bytes = 0
         self._kept = ""
@@ -246,12 +248,16 @@ class _Sweep:
                 self._take_layer(self._store.layers(key), name)
 
     def _take_blob(self, path: str) -> None:
+        if records.is_younger(path, self._age):
+            return
         self._bytes += os.stat(path).st_size
         os.unlink(path)
         self._blobs += 1
 
     def _take_layer(self, folder: str, name: str) -> None:
         """Renames at once, so that the layer is gone as a whole; its files go after the lock."""
+        if records.is_younger(f"{folder}/{name}", self._age):
+            return
         lock = records.lock(f"{folder}/{name}", wait=False)
         doomed = f"{folder}/{paths.TEMPORARY}{name}.{os.urandom(8).hex()}"
         self._bytes += layer_size(f"{folder}/{name}")
@@ -264,10 +270,11 @@ class _Sweep:
         for path in temporaries(self._store):
             self._take_temporary(path)
         for path in halves(self._store):
-            os.unlink(path)
+            if not records.is_younger(path, self._age):
+                os.unlink(path)
 
     def _take_temporary(self, path: str) -> None:
-        if path in [doomed for doomed, _lock in self._doomed]:
+        if path in [doomed for doomed, _lock in self._doomed] or records.is_younger(path, self._age):
             return
         try:
             lock = records.lock(path, wait=False)

@@ -260,11 +260,15 @@ def remove(store: paths.Store, name: str, *, but_for: "tuple[str, ...]" = ()) ->
         trees.remove(doomed)
 
 
-def sweep(store: paths.Store) -> None:
-    """Removes what killed processes left half-made or half-removed: drafts whose lock can be taken."""
+def sweep(store: paths.Store, age: int = 0) -> None:
+    """Removes what killed processes left half-made or half-removed: drafts whose lock can be taken, and that
+    were not changed in the last `age` seconds.
+    """
     from pyctr.storage import trees
 
     for draft in drafts(store):
+        if records.is_younger(draft, age):
+            continue
         try:
             with records.lock(draft, wait=False):
                 trees.remove(draft)

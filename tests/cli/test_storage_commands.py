@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import subprocess
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -274,6 +275,27 @@ def test_leftovers_are_told_and_removed(cli: Cli, busybox: str, store: Store) ->
     assert cli("system", "check", "--max", "1h").stdout == ""
     assert cli("system", "check", "--repair").stdout.count("(removed)") == 5
     assert cli("system", "check").stdout == ""
+
+
+def test_a_repair_leaves_leftovers_that_are_younger_than_it_was_told(
+    cli: Cli, busybox: str, store: Store
+) -> None:
+    (key,) = os.listdir(f"{store.root}/layers")
+    folders = (store.containers(), store.volumes(), store.layers(key), f"{store.blobs()}/sha256")
+    for name, age in (("1", 7200), ("2", 60)):
+        made = [f"{folder}/tmp.{name}" for folder in folders]
+        made.append(f"{store.layers(key)}/{name * paths.LAYER_NAME_LENGTH}")
+        files = [store.blob(f"sha256:{name * 64}"), f"{store.root}/.index.json.{name}"]
+        for path in made:
+            os.makedirs(path)
+        for path in files:
+            pathlib.Path(path).touch()
+        for path in (*made, *files):
+            os.utime(path, (time.time() - age,) * 2)
+    done = cli("system", "check", "--repair", "--max", "1h").stdout
+    assert done.count("(removed)") == len(done.splitlines()) == 7
+    assert all(os.path.exists(path) for path in (*made, *files))
+    assert cli("system", "check", "--repair").stdout.count("(removed)") == 7
 
 
 def test_reset_removes_everything(cli: Cli, busybox: str, store: Store) -> None:
