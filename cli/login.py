@@ -12,19 +12,17 @@ if TYPE_CHECKING:
     from pyctr.image.login import Account
     from pyctr.image.transport import Access
 
-DEFAULT_REGISTRY = "docker.io"
-
 
 def login(options: "Options", arguments: "tuple[str, ...]") -> int:
     from pyctr.image import credentialfile
     from pyctr.image import login as registries
 
-    account = registries.account(arguments[0] if arguments else DEFAULT_REGISTRY)
+    account = registries.account(arguments[0] if arguments else default(options))
     if options.get_login:
         return tell_user(account, options)
     check_words(options)
     file = credentialfile.chosen(options.authfile or "", options.compat_auth_file or "")
-    access = access_of(options)
+    access = access_of(account, options)
     if options.username is None and options.password is None and still_valid(account, options, access):
         return 0
     given = ask(account, options)
@@ -33,6 +31,13 @@ def login(options: "Options", arguments: "tuple[str, ...]") -> int:
         print(f"Used: {where}")
     print("Login Succeeded!")
     return 0
+
+
+def default(options: "Options") -> str:
+    """The registry that is meant when none is named."""
+    from pyctr.image import registries
+
+    return registries.default(options.store)
 
 
 def tell_user(account: "Account", options: "Options") -> int:
@@ -58,12 +63,14 @@ def file_read(options: "Options") -> str:
     return options.authfile or options.compat_auth_file or ""
 
 
-def access_of(options: "Options") -> "Access":
+def access_of(account: "Account", options: "Options") -> "Access":
     """How the registry is reached."""
+    from pyctr.image import registries
     from pyctr.image.transport import Access
 
     verify = options.tls_verify if "tls_verify" in options.named else None
-    return Access(tls_verify=verify, cert_dir=options.cert_dir or "")
+    given = Access(tls_verify=verify, cert_dir=options.cert_dir or "")
+    return registries.reached(options.store, account.key, given)
 
 
 def still_valid(account: "Account", options: "Options", access: "Access") -> bool:
@@ -153,8 +160,9 @@ COMMAND = Command(
         Option(("--secret",), kind="text", unsupported=True),
     ),
     description="""\
-Tries a user name and a password at a registry (docker.io when none is named) and keeps them for pull, push
-and search. `quay.io/team` keeps them for the repositories below team only.
+Tries a user name and a password at a registry and keeps them for pull, push and search. When none is named,
+it is the first that registries.conf searches for short names, else docker.io. `quay.io/team` keeps them for
+the repositories below team only.
 
 They are kept in $XDG_RUNTIME_DIR/containers/auth.json, which does not survive a reboot, unless --authfile or
 REGISTRY_AUTH_FILE names another file: one with mode 0600, where passwords are encoded but not encrypted. A

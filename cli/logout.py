@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def logout(options: "Options", arguments: "tuple[str, ...]") -> int:
-    from pyctr.cli.login import DEFAULT_REGISTRY
+    from pyctr.cli.login import default
     from pyctr.image import credentialfile, login
 
     file = credentialfile.chosen(options.authfile or "", options.compat_auth_file or "")
@@ -19,7 +19,7 @@ def logout(options: "Options", arguments: "tuple[str, ...]") -> int:
         credentialfile.remove_all(file)
         print("Removed login credentials for all registries")
         return 0
-    account = login.account(arguments[0] if arguments else DEFAULT_REGISTRY)
+    account = login.account(arguments[0] if arguments else default(options))
     login.logout(account, file)
     print(f"Removed login credentials for {account.key}")
     return 0
@@ -41,6 +41,8 @@ COMMAND = Command(
             complete="file",
         ),
     ),
-    description="Takes away what `login` has kept in the same file, or at the credential helper it names.",
+    description="""\
+Takes away what `login` has kept in the same file, or at the credential helper it names. When no registry is
+named, it is the first that registries.conf searches for short names, else docker.io.""",
     examples=("pyctr logout quay.io", "pyctr logout --all"),
 )

@@ -123,11 +123,10 @@ def described(options: "Options", name: str) -> "dict[str, Any]":
     try:
         found = manifestlist.find(options.store, name.removeprefix(manifestlist.REMOTE))
     except NoSuchList:
-        from pyctr.image import manifest, reference
-        from pyctr.image.registry import Repository
+        from pyctr.image import manifest
 
-        full = reference.normalize(name.removeprefix(manifestlist.REMOTE))
-        data, told = Repository(full, access_of(options)).manifest(full.digest or full.tag)
+        remote = name.removeprefix(manifestlist.REMOTE)
+        _, full, data, told = manifestlist.read_remote(options.store, remote, access_of(options))
         manifest.parse(data, told, str(full))
         document: dict[str, Any] = json.loads(data)
         return document

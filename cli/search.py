@@ -1,5 +1,6 @@
 """pyctr search"""
 
+from pyctr.cli.failure import say
 from pyctr.cli.format import print_rows
 from pyctr.cli.tables import Argument, Command, Option
 from pyctr.rootless.errors import PyctrError
@@ -31,16 +32,51 @@ def search(options: "Options", arguments: "tuple[str, ...]") -> int:
 
 
 def found(text: str, options: "Options") -> "list[Match]":
-    """What the registry has that the term names, docker.io where it names none."""
-    from pyctr.cli.push import access_of
-    from pyctr.image import search as registries
+    """What the registry has that the term names; all that are searched where it names none.
+
+    Of several one may fail: that is told. PyctrError when all do.
+    """
+    from pyctr.image import registries
 
     domain, term = split(text)
-    return registries.search(domain, term, access_of(options), options.limit or registries.DEFAULT_LIMIT)
+    domains = (domain,) if domain else registries.load(options.store).search
+    matches: list[Match] = []
+    errors = []
+    for each in domains:
+        try:
+            matches += found_in(each, term, options)
+        except PyctrError as error:
+            errors.append(error)
+    if len(errors) == len(domains):
+        raise together(errors)
+    for failure in errors:
+        say(f"WARNING: {failure.message}")
+    return matches
+
+
+def found_in(domain: str, term: str, options: "Options") -> "list[Match]":
+    from pyctr.cli.push import access_of
+    from pyctr.image import registries
+    from pyctr.image import search as searching
+
+    access = registries.reached(options.store, domain, access_of(options))
+    return searching.search(domain, term, access, options.limit or searching.DEFAULT_LIMIT)
+
+
+def together(errors: "list[PyctrError]") -> PyctrError:
+    """One error for those of all registries."""
+    if len(errors) == 1:
+        return errors[0]
+    if not errors:
+        return PyctrError(
+            "no registry is searched",
+            "Begin the term with one, or set unqualified-search-registries in registries.conf.",
+        )
+    return PyctrError("; ".join([each.message for each in errors]))
 
 
 def split(text: str) -> "tuple[str, str]":
-    """Registry and term of `quay.io/name`, `localhost:5000/`, `name`."""
+    """Registry (empty when none is named) and term of `quay.io/name`, `localhost:5000/`, `name`."""
     from pyctr.image import reference
 
     bare = text.removeprefix("docker://")
@@ -51,7 +87,7 @@ def split(text: str) -> "tuple[str, str]":
                 f"{first!r} is not a registry", "Registries look like quay.io or localhost:5000."
             )
         return first, rest
-    return reference.DEFAULT_DOMAIN, bare.removeprefix("library/")
+    return "", bare.removeprefix("library/")
 
 
 def row(match: "Match", options: "Options") -> "dict[str, Any]":
@@ -96,13 +132,14 @@ def fits(match: "Match", wanted: "dict[str, int | bool]") -> bool:
 def list_tags(name: str, options: "Options") -> int:
     """Prints the tags of a repository, a line each."""
     from pyctr.cli.push import access_of
-    from pyctr.image import reference
-    from pyctr.image import search as registries
+    from pyctr.image import reference, registries
+    from pyctr.image import search as searching
 
     if options.filter:
         raise PyctrError("--filter cannot be used with --list-tags")
     of = reference.normalize(name.removeprefix("docker://"))
-    tags = registries.tags(of, access_of(options), options.limit)
+    access = registries.reached(options.store, of.repository, access_of(options))
+    tags = searching.tags(of, access, options.limit)
     rows = [{"Name": of.repository, "Tag": tag} for tag in tags]
     json_rows = [{"Name": of.repository, "Tags": tags}]
     print_rows(rows, options.format, (("NAME", "Name"), ("TAG", "Tag")), json_rows=json_rows)
@@ -134,9 +171,10 @@ COMMAND = Command(
         Option(("--tls-verify",), "Demand TLS and verify the registry's certificate", default=True),
     ),
     description="""\
-Searches docker.io, or the registry in front of the term, for images with the term in their names. A registry
-with a slash and nothing behind it lists all that it shows: only docker.io has a search of its own, others
-list their catalogue, and some do not.""",
+Searches the registry in front of the term for images with the term in their names; without one all that
+registries.conf searches for short names (unqualified-search-registries), else docker.io. A registry with a
+slash and nothing behind it lists all that it shows: only docker.io has a search of its own, others list
+their catalogue, and some do not.""",
     examples=(
         "pyctr search --limit 3 alpine",
         "pyctr search registry.example.com/",

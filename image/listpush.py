@@ -6,7 +6,7 @@ What only another registry has goes through the store, and the next sweep takes 
 import threading
 from typing import BinaryIO
 
-from pyctr.image import keeping, manifest, manifestlist, parallel, push, rendering
+from pyctr.image import keeping, manifest, manifestlist, parallel, push, registries, rendering
 from pyctr.image.manifest import Descriptor, Invalid, Manifest
 from pyctr.image.progress import Progress
 from pyctr.image.reference import Reference, parse
@@ -51,7 +51,8 @@ def push_list(
     with push.naming(to), images.making(store):
         if to.digest:
             raise PyctrError("a manifest list cannot be pushed to a digest", "Push to a tag instead.")
-        way = _Way(store, to, Uploader(to, access), wishes, access, progress)
+        uploader = Uploader(to, registries.reached(store, str(to), access))
+        way = _Way(store, to, uploader, wishes, access, progress)
         entries = [_push_entry(way, each) if every else each for each in manifests.entries]
         data = manifestlist.document(manifestlist.index(manifests, entries, form))
         progress.line("Writing manifest list to image destination")
@@ -107,7 +108,7 @@ def _origin(way: _Way, origin: Reference) -> Repository:
     access = way.access
     if origin.domain != way.to.domain:
         access = access.replace(credentials=None, cert_dir="", tls_verify=access.tls_verify or None)
-    return Repository(origin, access)
+    return Repository(origin, registries.reached(way.store, str(origin), access))
 
 
 def _fetched(

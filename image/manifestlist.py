@@ -12,6 +12,7 @@ from typing import Any
 from pyctr.image import lookup, manifest, platform, reference
 from pyctr.image.lookup import NoSuchImage
 from pyctr.image.manifest import Config, Descriptor, Index, Invalid
+from pyctr.image.reference import Reference
 from pyctr.rootless.errors import BrokenRecord, PyctrError
 from pyctr.rootless.values import Value
 from pyctr.storage import blobs, images, manifestlists, paths
@@ -161,16 +162,24 @@ def _local(store: paths.Store, image: Image) -> Entry:
 def _remote(
     store: paths.Store, name: str, access: "Access", wanted: manifest.Platform, *, every: bool
 ) -> list[Entry]:
-    from pyctr.image.registry import Repository
-
-    full = reference.normalize(name)
-    repository = Repository(full, access)
-    data, told = repository.manifest(full.digest or full.tag)
+    repository, full, data, told = read_remote(store, name, access)
     found = manifest.parse(data, told, str(full))
     if not isinstance(found, Index):
         return [_of_manifest(store, repository, data, told, full.repository, None)]
     chosen = found.manifests if every else (platform.choose(found, wanted, str(full)),)
     return [_of_descriptor(store, repository, each, full.repository) for each in chosen]
+
+
+def read_remote(
+    store: paths.Store, name: str, access: "Access"
+) -> "tuple[Repository, Reference, bytes, str]":
+    """Where a name leads to, the full name, the manifest there and the type that the registry tells."""
+    from pyctr.image import registries
+    from pyctr.image.registry import Repository
+
+    full = reference.normalize(name)
+    repository = Repository(full, registries.reached(store, str(full), access))
+    return repository, full, *repository.manifest(full.digest or full.tag)
 
 
 def _of_descriptor(store: paths.Store, repository: "Repository", found: Descriptor, source: str) -> Entry:

@@ -162,8 +162,8 @@ def pull_tags(
         raise PyctrError(f"--all-tags takes a name without tag and digest, not {parsed}")
 
     def bring(full: str) -> "list[Image]":
-        place = registries.sources(registries.load(store), reference.parse(full))[-1].reference
-        tags = search.tags(place, transfer.access(options))
+        place = registries.sources(registries.load(store), reference.parse(full))[-1]
+        tags = search.tags(place.reference, place.reached(transfer.access(options)))
         if not tags:
             raise NoSuchImage(f"{parsed} (it has no tag)")
         every = [str(reference.parse(full).replace(tag=tag)) for tag in tags]

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from pyctr.image import manifest, parallel, rendering
+from pyctr.image import manifest, parallel, registries, rendering
 from pyctr.image.lookup import Found
 from pyctr.image.manifest import Descriptor
 from pyctr.image.progress import Progress
@@ -47,7 +47,7 @@ def push(
     with naming(to), ExitStack() as stack:
         with images.making(store):  # not for the time of the push, which may be hours
             source = rendering.source_of(store, image).held(store, stack)
-        uploader = Uploader(to, access)
+        uploader = Uploader(to, registries.reached(store, str(to), access))
         progress.line("Getting image source signatures")
         uploader.has_blob(source.manifest.config)  # whoever cannot be reached is told at once
         layers = push_layers(store, source, uploader, _sources(store, to), wishes, progress)

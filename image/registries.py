@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from pyctr.image.transport import Access
     from pyctr.storage.paths import Store
 
 CACHE_VERSION = 1
@@ -59,6 +60,10 @@ class Source(Value):
     reference: Reference
     insecure: bool = False
     mirror: bool = False
+
+    def reached(self, access: "Access") -> "Access":
+        """How it is reached: what the command line says of TLS wins."""
+        return _reached(access, insecure=self.insecure)
 
 
 def load(store: "Store") -> Configuration:
@@ -173,6 +178,16 @@ def candidates(found: Configuration, name: Reference) -> tuple[Reference, ...]:
     return tuple([name.in_domain(domain).completed() for domain in found.search])
 
 
+def default(store: "Store") -> str:
+    """The registry that login and logout mean when none is named. PyctrError when none is searched."""
+    for domain in load(store).search:
+        return domain
+    raise PyctrError(
+        "no registry is named, and none is searched",
+        "Name one, or set unqualified-search-registries in registries.conf.",
+    )
+
+
 def local_candidates(store: "Store", name: Reference) -> tuple[Reference, ...]:
     """The full names that a local image may have, best first: localhost is before all registries."""
     full = name.completed()
@@ -193,9 +208,28 @@ def sources(found: Configuration, name: Reference) -> tuple[Source, ...]:
     return (Source(name),)
 
 
-def _sources(registry: Registry, name: Reference, rest: str) -> tuple[Source, ...]:
+def reached(store: "Store", name: str, access: "Access") -> "Access":
+    """How the registry of a full name is reached (also of a registry or name space alone), whatever its
+    mirrors and location. PyctrError when it is blocked.
+    """
+    for registry in load(store).registries:
+        if _matched(registry.prefix, name):
+            _check(registry, name)
+            return _reached(access, insecure=registry.insecure)
+    return access
+
+
+def _reached(access: "Access", *, insecure: bool) -> "Access":
+    return access.replace(tls_verify=False) if insecure and access.tls_verify is None else access
+
+
+def _check(registry: Registry, name: str) -> None:
     if registry.blocked:
         raise PyctrError(f"{name}: registries.conf blocks {registry.prefix}", "Ask whoever wrote that file.")
+
+
+def _sources(registry: Registry, name: Reference, rest: str) -> tuple[Source, ...]:
+    _check(registry, str(name))
     kinds = ("all", "digest-only" if name.digest else "tag-only")
     mirrors = [mirror for mirror in registry.mirrors if mirror.pulls in kinds]
     places = [Source(reference.parse(each.location + rest), each.insecure, True) for each in mirrors]

@@ -112,9 +112,7 @@ def from_source(
 
 def _at(place: Source, options: PullOptions, action: Callable[[Repository], R]) -> tuple[Repository, R]:
     how = access(options.replace(creds="") if place.mirror else options)
-    if place.insecure and how.tls_verify is None:
-        how = how.replace(tls_verify=False)
-    repository = Repository(place.reference, how)
+    repository = Repository(place.reference, place.reached(how))
     return repository, action(repository)
 
 

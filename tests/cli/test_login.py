@@ -330,3 +330,19 @@ def test_certificates_are_checked_and_can_be_given(cli: Cli, busybox: str, tmp_p
         assert (
             cli("search", "--format", "{{.Name}}", *trusting, f"{registry}/").stdout == f"{registry}/app\n"
         )
+
+
+def test_without_a_registry_the_first_that_is_searched_is_meant(
+    cli: Cli, locked_registry: str, tmp_path: pathlib.Path
+) -> None:
+    conf = tmp_path / "registries.conf"
+    conf.write_text(f'unqualified-search-registries = ["{locked_registry}", "quay.io"]')
+    env = {"CONTAINERS_REGISTRIES_CONF": str(conf)}
+    cli("login", "-u", "me", "-p", "secret", env=env)
+    assert list(document(auth_file(cli))["auths"]) == [locked_registry]
+    assert cli("login", "--get-login", env=env).stdout == "me\n"
+    assert cli("logout", env=env).stdout == f"Removed login credentials for {locked_registry}\n"
+    conf.write_text("unqualified-search-registries = []")
+    for words in (["login", "-u", "me", "-p", "x"], ["logout"]):
+        done = cli(*words, env=env, check=False)
+        assert done.returncode == 125 and "no registry is named" in done.stderr

@@ -1,9 +1,11 @@
 """pyctr search in a real registry."""
 
 import json
+import pathlib
 
 import pytest
 
+from tests import registries
 from tests.commands import Cli
 
 
@@ -83,3 +85,30 @@ def test_credentials_are_used(cli: Cli, busybox: str, locked_registry: str) -> N
 def test_what_cannot_be_is_told(cli: Cli, words: list[str], told: str) -> None:
     done = cli("search", *words, check=False)
     assert done.returncode == 125 and told in done.stderr
+
+
+def test_a_term_alone_is_searched_everywhere(
+    cli: Cli, filled: str, busybox: str, tmp_path: pathlib.Path
+) -> None:
+    conf = tmp_path / "registries.conf"
+    env = {"CONTAINERS_REGISTRIES_CONF": str(conf)}
+    words = ("search", "--format", "{{.Name}}", "app")
+    with registries.serve() as other:
+        cli("push", "-q", busybox, f"{other}/my/app")
+        conf.write_text(f'unqualified-search-registries = ["{filled}", "127.0.0.1:1", "{other}"]')
+        done = cli(*words, env=env)
+    assert done.stdout.splitlines() == [f"{filled}/team/app", f"{other}/my/app"]
+    assert done.stderr.startswith("WARNING: searching 127.0.0.1:1 for 'app': ")
+
+
+@pytest.mark.parametrize(
+    ("searched", "told"),
+    [("", "no registry is searched"), ('"127.0.0.1:1"', "127.0.0.1:1"), ('"localhost:1", "[::1]:1"', "; ")],
+)
+def test_a_search_that_fails_everywhere_is_an_error(
+    cli: Cli, tmp_path: pathlib.Path, searched: str, told: str
+) -> None:
+    conf = tmp_path / "registries.conf"
+    conf.write_text(f"unqualified-search-registries = [{searched}]")
+    done = cli("search", "app", env={"CONTAINERS_REGISTRIES_CONF": str(conf)}, check=False)
+    assert done.returncode == 125 and done.stderr.startswith("Error: ") and told in done.stderr

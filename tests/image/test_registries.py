@@ -12,6 +12,7 @@ from pyctr.image.registries import Configuration
 from pyctr.rootless.errors import PyctrError
 from pyctr.storage.paths import Store
 from tests import registries as real
+from tests.commands import Cli
 from tests.image.servers import Sample, Scripted, send, serve, status
 
 QUICK = PullOptions(retries=0, retry_delay=0.01)
@@ -327,3 +328,68 @@ def test_a_real_registry_behind_a_prefix(own_store: Store, configure: Configure)
         configure(f'[[registry]]\nprefix = "*.example.org"\nlocation = "{address}"\n')
         with pytest.raises(PyctrError, match="does not have it"):
             pull.pull(own_store, "a.example.org/none", QUICK)
+
+
+# What is said of a registry holds for all that talks to it.
+
+
+def said_of(domain: str, **words: str) -> str:
+    """registries.conf for one registry."""
+    lines = [f"{key} = {value}" for key, value in words.items()]
+    return "\n".join(["[[registry]]", f'location = "{domain}"', *lines, ""])
+
+
+@pytest.fixture
+def conf(tmp_path: pathlib.Path) -> pathlib.Path:
+    """The registries.conf of `asked`."""
+    return tmp_path / "conf"
+
+
+def asked(cli: Cli, conf: pathlib.Path, domain: str, command: str) -> str:
+    """What pyctr says when a command asks a registry that is not there."""
+    words = [word.format(domain) for word in command.split()]
+    done = cli(*words, check=False, env={"CONTAINERS_REGISTRIES_CONF": str(conf)})
+    assert done.returncode == 125
+    return str(done.stderr)
+
+
+every_command = pytest.mark.parametrize(
+    "command",
+    [
+        "pull --retry=0 {}/x:1",
+        "pull --retry=0 -a {}/x",
+        "push --retry=0 localhost/busybox {}/x",
+        "manifest push -q app {}/x",
+        "manifest add app docker://{}/x",
+        "manifest inspect docker://{}/x",
+        "login -u me -p x {}",
+        "login -u me -p x {}/team",
+        "search {}/x",
+        "search --list-tags {}/x",
+    ],
+)
+
+
+@every_command
+def test_what_is_blocked_is_so_for_every_command(
+    cli: Cli, busybox: str, conf: pathlib.Path, command: str
+) -> None:
+    cli("manifest", "create", "app", busybox)
+    conf.write_text(said_of("registry.invalid", blocked="true"))
+    assert "registries.conf blocks registry.invalid" in asked(cli, conf, "registry.invalid", command)
+
+
+@every_command
+def test_what_is_insecure_is_so_for_every_command(
+    cli: Cli, busybox: str, conf: pathlib.Path, command: str
+) -> None:
+    """0.0.0.0 leads to this machine, but is no name of it that pyctr trusts; the server speaks no TLS."""
+    cli("manifest", "create", "app", busybox)
+    with serve() as plain:
+        domain = f"0.0.0.0:{plain.address.partition(':')[2]}"
+        conf.write_text("")
+        asked(cli, conf, domain, command)
+        assert plain.requests == []
+        conf.write_text(said_of(domain, insecure="true"))
+        asked(cli, conf, domain, command)
+        assert plain.requests
