@@ -11,6 +11,7 @@ from pyctr.image.credentials import Credentials
 from pyctr.image.search import Match
 from pyctr.image.transport import Access
 from pyctr.rootless.errors import PyctrError
+from pyctr.storage.paths import Store
 from tests.image.servers import Answer, Scripted, in_turn, send, serve, stalling, status
 
 QUICK = Access(retries=0, connect=5, stall=5)
@@ -119,9 +120,9 @@ def test_what_docker_io_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("alpine", ("docker.io", "alpine")),
-        ("me/alpine", ("docker.io", "me/alpine")),
-        ("library/alpine", ("docker.io", "alpine")),
+        ("alpine", ("", "alpine")),
+        ("me/alpine", ("", "me/alpine")),
+        ("library/alpine", ("", "alpine")),
         ("docker.io/alpine", ("docker.io", "alpine")),
         ("quay.io/", ("quay.io", "")),
         ("quay.io/a/b", ("quay.io", "a/b")),
@@ -131,6 +132,15 @@ def test_what_docker_io_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_term_may_name_its_registry(text: str, parts: tuple[str, str]) -> None:
     assert cli.split(text) == parts
+
+
+def test_without_a_file_a_term_alone_is_searched_in_docker_io(
+    own_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyctr.image.registries.files", lambda: [])
+    monkeypatch.setattr(cli, "found_in", lambda domain, term, _: [Match(domain, term)])
+    options = type("Options", (), {"store": own_store})()
+    assert cli.found("me/alpine", options) == [Match("docker.io", "me/alpine")]
 
 
 def test_a_description_cannot_drive_the_terminal() -> None:
