@@ -53,7 +53,10 @@ MOUNT = Command(
         Option(("--all", "-a"), "Mount all images"),
         Option(("--format",), "json", "text", "FORMAT", choices=("json",)),
     ),
-    description="Prints where each is; without a name, what is mounted. The mounts end with the unshare.",
+    description=(
+        "Prints where each is; without a name, what is mounted. The mounts end with the unshare. Only layers"
+        " in the overlay format can be mounted: those of the storage drivers overlay and llfuse."
+    ),
     examples=("pyctr unshare sh -c 'ls $(pyctr image mount alpine)'",),
 )
 UNMOUNT = Command(

@@ -49,8 +49,13 @@ def mount(store: "Store", name: str) -> Mounted:
 
 
 def _mount(store: "Store", image: "Image", path: str) -> None:
-    if drivers.by_name(drivers.chosen(store)).FORMAT != _OVERLAY:
-        raise PyctrError("images can be mounted with the storage driver overlay only")
+    driver = drivers.chosen(store)
+    if drivers.by_name(driver).FORMAT != _OVERLAY:
+        raise PyctrError(
+            f"images cannot be mounted with the storage driver {driver}, whose layers are not in the overlay"
+            " format",
+            "Use --storage-driver overlay.",
+        )
     folder = os.path.dirname(path)
     records.make_folder(path)
     with images.making(store):

@@ -95,6 +95,17 @@ def test_an_image_is_mounted_and_unmounted(cli: Cli, mine: str) -> None:
     assert len(os.listdir(f"{cli.store.root}/layers")) == 1  # nothing was unpacked anew
 
 
+def test_images_are_mounted_from_layers_of_the_overlay_format(
+    cli: Cli, busybox_archive: pathlib.Path
+) -> None:
+    vfs = ("--storage-driver", "vfs")
+    cli(*vfs, "load", "-q", "-i", busybox_archive)
+    done = cli(*vfs, "unshare", *cli.argv(*vfs, "image", "mount", BUSYBOX), check=False)
+    assert done.returncode == 125
+    assert "vfs" in done.stderr and "--storage-driver overlay" in done.stderr
+    assert "overlay format" in cli("image", "mount", "--help").stdout
+
+
 @pytest.mark.parametrize(
     "words", ["history nothing", "image tree nothing", "image diff nothing", "save nothing"]
 )

@@ -242,8 +242,8 @@ def _compare_users(users: list[Random], theirs: str, ours: str) -> str:
     for number in range(STEPS):
         first, second = [user.step() for user in users]
         done.append(first)
-        if "ESTALE" in first:  # a quirk of the kernel's overlay with hard links
-            return ""
+        if "ESTALE" in first + second:  # of the kernel's overlay, a quirk with hard links; ours never
+            return f"step {number}: kernel {first}, ours {second}: take seeds that do not lead here"
         if first != second:
             return f"step {number}: kernel {first}, ours {second}; before {done[-6:]}"
         if number % 50 == 0 and (difference := _difference(theirs, ours, f"step {number}")):
@@ -258,7 +258,7 @@ def _difference(theirs: str, ours: str, when: str) -> str:
     return f"{when}: {rows}" if rows else ""
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(8))  # seed 30 leads to ESTALE
 def test_it_behaves_as_the_overlay_of_the_kernel(seed: int, base: str) -> None:
     assert mapped(compare, base, seed) == ""
 

@@ -21,6 +21,7 @@ KNOWN = {
     ("fuse-overlayfs", "deep_paths"): "it works with whole paths, which the kernel limits to 4096 bytes",
     ("fuse-overlayfs", "folders_hand_their_group_down"): "new folders lack the set-group-id bit",
     ("fuse-overlayfs", "holes_stay_holes"): "a copied file has no holes",
+    ("fuse-overlayfs", "marks"): "user.overlay.opaque can be set, and counts at the next mount",
 }
 pytestmark = pytest.mark.parametrize("driver", drivers.NAMES)
 
@@ -86,6 +87,17 @@ def _look_again(root: str) -> None:
     assert os.listdir(f"{root}/gone") == []
     assert filesystem.read(f"{root}/hidden") == b"back"
     filesystem.write(f"{root}/replaced/y", b"")
+
+
+def test_marks_that_a_container_sets_hide_nothing_later(
+    driver: str, driver_store: Store, maps: IdMaps, disk: str, request: pytest.FixtureRequest
+) -> None:
+    """An overlay reads them when it finds a folder: while it is mounted it would not look again."""
+    if (driver, "marks") in KNOWN:
+        request.applymarker(pytest.mark.xfail(reason=KNOWN[driver, "marks"], strict=False))
+    tree = tree_for(driver_store, maps, disk, *filesystem.layers())
+    use(driver, tree, maps, filesystem.marks_of_overlays_are_not_for_containers)
+    use(driver, tree, maps, filesystem.layers_are_one)
 
 
 def test_127_layers(driver: str, driver_store: Store, maps: IdMaps, disk: str) -> None:
