@@ -49,7 +49,9 @@ def _export(folder: str, target: int) -> None:
 
 
 class _Merger(unpack.Unpacker):
-    """Unpacks over what is there, where names that begin with .wh. are names like others."""
+    """Unpacks over what is there, where names that begin with .wh. are names like others. What is there goes
+    only once something else can take its place.
+    """
 
     def _add(self, path: bytes, entry: Entry, reader: TarReader) -> None:
         if not path:
@@ -61,6 +63,30 @@ class _Merger(unpack.Unpacker):
             raise PyctrError(f"{unpack.shown(entry.name)} is of an unknown kind {entry.kind!r}")
         make(self._folder(above), leaf, entry, reader)
 
+    def _skip_device(self, folder: int, leaf: bytes, _entry: Entry, _reader: TarReader) -> None:
+        """Nothing takes the place of what is there."""
+
+    def _add_link(self, folder: int, leaf: bytes, entry: Entry, _reader: TarReader) -> None:
+        """Linked under another name first: the target may be missing, or below what goes.
+
+        SIGKILL before the rename leaves .pyctr.<random>, another name of the target.
+        """
+        target = unpack.clean(entry.target)
+        if target == unpack.clean(entry.name):
+            raise PyctrError(f"{unpack.shown(entry.name)} is a hard link to itself")
+        draft = b".pyctr." + os.urandom(8).hex().encode()
+        try:
+            unpack.link_within(self._root, target, folder, draft)
+        except (FileNotFoundError, NotADirectoryError):
+            words = f"{unpack.shown(entry.name)} is a hard link to {unpack.shown(target)}"
+            raise PyctrError(f"{words}, which is missing") from None
+        try:
+            self._clear(folder, leaf)
+            os.rename(draft, leaf, src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError:
+            os.unlink(draft, dir_fd=folder)
+            raise
+
 
 def _import(folder: str, source: int, maps: IdMaps) -> int:
     root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -71,9 +97,6 @@ def _import(folder: str, source: int, maps: IdMaps) -> int:
         for entry in reader:
             merger.add(entry, reader)
         stream.drain()  # whoever writes into a pipe gets rid of all of it
-    pending = merger.finish()
-    if pending.links:
-        name, target = pending.links[0]
-        raise PyctrError(f"{unpack.shown(name)} is a hard link to {unpack.shown(target)}, which is missing")
+    merger.finish()
     os.close(root)
     return merger.entries

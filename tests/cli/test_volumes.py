@@ -289,6 +289,54 @@ def test_a_hostile_archive_reaches_nothing_outside(cli: Cli, store: Store, tmp_p
     assert done.returncode == 125 and "climbs out" in done.stderr
 
 
+def entry(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.type, found.linkname = kind, target
+    return found
+
+
+KEEPING = {
+    "a character device": (entry("d", tarfile.CHRTYPE), ""),
+    "a block device": (entry("d", tarfile.BLKTYPE), ""),
+    "a link to nothing": (entry("d", tarfile.LNKTYPE, "absent"), "is missing"),
+    "a link below a file": (entry("d", tarfile.LNKTYPE, "file/absent"), "is missing"),
+    "a link to itself": (entry("file", tarfile.LNKTYPE, "file"), "to itself"),
+    "a link to itself by another name": (entry("file", tarfile.LNKTYPE, "here/file"), ""),
+}
+
+
+@pytest.mark.parametrize("kind", KEEPING)
+def test_an_entry_that_cannot_be_made_removes_nothing(
+    cli: Cli, store: Store, tmp_path: pathlib.Path, kind: str
+) -> None:
+    cli("volume", "create", "data")
+    data = pathlib.Path(volumes.data_folder(store, "data"))
+    (data / "d").mkdir()
+    (data / "here").symlink_to(".")
+    for name in ("file", "d/precious"):
+        (data / name).write_text("kept")
+    made, told = KEEPING[kind]
+    with tarfile.open(tmp_path / "data.tar", "w") as tar:
+        tar.addfile(made)
+    done = cli("volume", "import", "data", tmp_path / "data.tar", check=False)
+    assert told in done.stderr and done.returncode == (125 if told else 0), done.stderr
+    assert (data / "file").read_text() == (data / "d/precious").read_text() == "kept"
+    assert sorted(os.listdir(data)) == ["d", "file", "here"]
+
+
+def test_a_link_takes_the_place_of_the_folder_of_its_target(
+    cli: Cli, store: Store, tmp_path: pathlib.Path
+) -> None:
+    cli("volume", "create", "data")
+    data = pathlib.Path(volumes.data_folder(store, "data"))
+    (data / "d").mkdir()
+    (data / "d/file").write_text("kept")
+    with tarfile.open(tmp_path / "data.tar", "w") as tar:
+        tar.addfile(entry("d", tarfile.LNKTYPE, "d/file"))
+    cli("volume", "import", "data", tmp_path / "data.tar")
+    assert (data / "d").read_text() == "kept" and os.listdir(data) == ["d"]
+
+
 def test_export_follows_no_link(cli: Cli, store: Store, tmp_path: pathlib.Path) -> None:
     (tmp_path / "secret").write_text("secret")
     cli("volume", "create", "data")
