@@ -69,8 +69,9 @@ def untag(store: "Store", image: str, names: "tuple[str, ...]") -> tuple[str, ..
     for name in full:
         if name not in known:
             raise PyctrError(f"{name}: tag not known", f"{image} has: {', '.join(known) or 'no name'}.")
-    for name in full:
-        images.remove_name(store, name)
+    with images.making(store):
+        for name in full:
+            images.remove_name(store, name)
     return tuple(full)
 
 
@@ -90,8 +91,11 @@ def remove(store: "Store", name: str, *, force: bool = False) -> Removed:
 def _remove_seen(store: "Store", name: str, *, force: bool) -> Removed:
     """Like `remove`; Renamed when names change meanwhile."""
     found = _find(store, name)
-    if found.name and images.take_name(store, found.name, found.id):
-        return Removed((found.name,))
+    if found.name:
+        with images.making(store):
+            taken = images.take_name(store, found.name, found.id)
+        if taken:
+            return Removed((found.name,))
     names = images.names_of(store, found.id)
     if len(names) > 1 and not found.name and not force:
         raise PyctrError(

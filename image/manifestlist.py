@@ -95,7 +95,7 @@ def create(
 ) -> ManifestList:
     """An empty list; with `amend` the one that has the name already. PyctrError when the name is taken."""
     full = full_name(name)
-    with manifestlists.lock(store):
+    with images.making(store), manifestlists.lock(store):
         try:
             made = manifestlists.read(store, full)
         except manifestlists.NoSuchList:
@@ -228,7 +228,7 @@ def _config(repository: "Repository", descriptor: Descriptor, source: str) -> Co
 def annotate(store: paths.Store, to: ManifestList, image: str, changes: Changes) -> ManifestList:
     """Changes what a list says of one of its images. PyctrError when it has no such image."""
     digest = _digest_in(store, to, image)
-    with manifestlists.lock(store):
+    with images.making(store), manifestlists.lock(store):
         current = manifestlists.read(store, to.name)
         entries = [changes.applied(each) if each.digest == digest else each for each in current.entries]
         current = current.replace(entries=tuple(entries))
@@ -244,7 +244,7 @@ def annotate_index(store: paths.Store, to: ManifestList, annotations: dict[str, 
 def remove_entry(store: paths.Store, to: ManifestList, image: str) -> ManifestList:
     """Takes an image out of a list. PyctrError when it is not in it."""
     digest = _digest_in(store, to, image)
-    with manifestlists.lock(store):
+    with images.making(store), manifestlists.lock(store):
         current = manifestlists.read(store, to.name)
         kept = tuple([entry for entry in current.entries if entry.digest != digest])
         current = current.replace(entries=kept)

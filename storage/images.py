@@ -70,7 +70,9 @@ class Listed(Value):
 
 
 def making(store: paths.Store) -> records.Lock:
-    """The shared store lock: who makes references to blobs and layers holds it until they are recorded."""
+    """The shared store lock: who makes references to blobs and layers holds it until they are recorded, and
+    who replaces a record or index.json, else a sweeper takes its half.
+    """
     return records.lock_file(store.store_lock(), shared=True)
 
 
@@ -106,14 +108,17 @@ def _names_lock(store: paths.Store) -> records.Lock:
 
 
 def remove_name(store: paths.Store, name: str) -> None:
-    """Takes a name away; its image stays. NoSuchObject."""
+    """Takes a name away; its image stays. NoSuchObject. The caller holds `making`, or sweeps."""
     with _names_lock(store):
         _unlink_name(store, name)
     refresh_index(store)
 
 
 def take_name(store: paths.Store, name: str, image_id: str) -> bool:
-    """Takes one of several names away from an image; False when it is its last one, or another image's."""
+    """Takes one of several names away from an image; False when it is its last one, or another image's.
+
+    The caller holds `making`.
+    """
     with _names_lock(store):
         names = names_of(store, image_id)
         if name not in names or len(names) == 1:

@@ -66,7 +66,7 @@ def read(store: paths.Store, name: str) -> ManifestList:
 
 
 def write(store: paths.Store, manifests: ManifestList) -> None:
-    """Writes a list. The caller holds `lock`, and `images.making` when it refers to something new."""
+    """Writes a list. The caller holds `images.making`, and `lock`."""
     records.write_record(store.manifest_list(manifests.name), manifests, durable=True)
 
 

@@ -271,7 +271,13 @@ class _Sweep:
             self._take_temporary(path)
         for path in halves(self._store):
             if not records.is_younger(path, self._age):
-                os.unlink(path)
+                self._take_half(path)
+
+    def _take_half(self, path: str) -> None:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass  # its writer was at work all the same, and has renamed it
 
     def _take_temporary(self, path: str) -> None:
         if path in [doomed for doomed, _lock in self._doomed] or records.is_younger(path, self._age):

@@ -2,15 +2,19 @@
 
 import os
 import signal
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from pyctr.engine import images as engine
-from pyctr.image import lookup
+from pyctr.image import lookup, manifestlist
 from pyctr.rootless.errors import InUse, PyctrError
-from pyctr.storage import images, sweep
+from pyctr.storage import images, manifestlists, records, sweep
+from pyctr.storage.manifestlists import Entry, ManifestList
 from pyctr.storage.paths import Store
 from tests.commands import Cli
+from tests.engine.images import make_image, put_image
 from tests.image.servers import Sample, serve, stalling
 
 
@@ -55,6 +59,49 @@ def test_a_container_keeps_running_when_its_image_moves_on(cli: Cli, busybox: st
     cli("untag", busybox)
     sweep.sweep(store)
     assert "hello" in cli("start", "-a", container).stdout
+
+
+DIGEST = make_image().manifest_digest
+LISTED = Entry(DIGEST, make_image().manifest_media_type, 1)
+LIST = ManifestList(manifestlists.VERSION, "0" * 64, "localhost/list:1", (LISTED,))
+CHANGES = manifestlist.Changes(variant="v9")
+WRITERS: dict[str, Callable[[Store], object]] = {
+    "create": lambda store: manifestlist.create(store, "new"),
+    "annotate": lambda store: manifestlist.annotate(store, LIST, DIGEST, CHANGES),
+    "annotate --index": lambda store: manifestlist.annotate_index(store, LIST, {"a": "b"}),
+    "remove": lambda store: manifestlist.remove_entry(store, LIST, DIGEST),
+    "untag": lambda store: engine.untag(store, "localhost/one:1", ()),
+    "rmi": lambda store: engine.remove(store, "localhost/two:1"),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_no_sweep_takes_the_half_of_a_record_that_is_replaced(
+    place: Store, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    image = put_image(place)
+    engine.tag(place, image.id, ("localhost/one:1", "localhost/two:1"))
+    with manifestlists.lock(place):
+        manifestlists.write(place, LIST)
+    replace, written = records.write_text, []
+
+    def watched(path: str, text: str, **options: Any) -> None:
+        with pytest.raises(BlockingIOError):
+            records.lock_file(place.store_lock(), wait=False).release()
+        written.append(path)
+        replace(path, text, **options)
+
+    monkeypatch.setattr(records, "write_text", watched)
+    WRITERS[name](place)
+    assert written
+
+
+def test_a_sweep_passes_over_halves_that_got_their_names_meanwhile(
+    place: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_image(place)
+    monkeypatch.setattr(sweep, "halves", lambda store: [f"{store.images()}/.gone.1"])
+    assert sweep.sweep(place).kept == ""
 
 
 def test_run_pulls_what_is_missing(cli: Cli, store: Store) -> None:
