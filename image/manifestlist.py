@@ -59,15 +59,20 @@ def full_name(name: str) -> str:
 def find(store: paths.Store, name: str) -> ManifestList:
     """The list that a user means by a name or an id. NoSuchList, PyctrError."""
     prefix = name.removeprefix("sha256:")
-    whole_id = reference.is_hex(prefix) and (prefix != name or len(prefix) == lookup.ID_LENGTH)
-    full = () if whole_id else reference.candidates(reference.parse(name))
+    full = () if _is_id(name) else reference.candidates(reference.parse(name))
     names = tuple([str(each) for each in full])
     return manifestlists.find(store, names, prefix if reference.is_hex(prefix) else "")
 
 
+def _is_id(text: str) -> bool:
+    """Whether it can be no name: a few hexadecimal digits may be one."""
+    prefix = text.removeprefix("sha256:")
+    return reference.is_hex(prefix) and (prefix != text or len(prefix) == lookup.ID_LENGTH)
+
+
 def named(store: paths.Store, name: str) -> ManifestList | None:
     """The list of exactly this name, if no image has a better one: what merely ends alike comes later."""
-    if reference.is_hex(name.removeprefix("sha256:")):
+    if _is_id(name):
         return None
     lists = manifestlists.names(store)
     for each in lookup.candidates(store, reference.parse(name)):

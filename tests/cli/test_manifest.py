@@ -158,13 +158,15 @@ def test_dockers_list_has_dockers_manifests(cli: Cli, app: str, registry: str, p
     podman("rmi", "-f", name)
 
 
+@pytest.mark.parametrize("name", ["list", "cafe"])  # which could be the beginning of an id
 def test_the_exact_name_of_a_list_comes_before_an_image_that_ends_alike(
-    cli: Cli, app: str, busybox: str, registry: str
+    cli: Cli, busybox: str, registry: str, name: str
 ) -> None:
-    cli("tag", busybox, "example.com/team/app:latest")
-    cli("push", "-q", "app", f"{registry}/list")
-    assert len(json.loads(raw(f"{registry}/list"))["manifests"]) == 2
-    cli("push", "-q", "team/app", f"{registry}/image")
+    cli("manifest", "create", name, busybox)
+    cli("tag", busybox, f"example.com/team/{name}:latest")
+    cli("push", "-q", name, f"{registry}/list")
+    assert len(json.loads(raw(f"{registry}/list"))["manifests"]) == 1
+    cli("push", "-q", f"team/{name}", f"{registry}/image")
     cli("push", "-q", cli("images", "-q", busybox).stdout.strip(), f"{registry}/image")
     assert "manifests" not in json.loads(raw(f"{registry}/image"))
 
