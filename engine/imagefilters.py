@@ -1,11 +1,11 @@
 """The filters of lists of images: podman-images(1), --filter.
 
-Values of one key are alternatives, of `label` all must hold; different keys must all hold. Broken images
-pass none but `reference` and `id`.
+Broken images pass none but `reference` and `id`. Every key may be negated: `key!=value`.
 """
 
 from pyctr.engine import images as names
 from pyctr.engine import timestamps
+from pyctr.engine.criteria import Criteria, truth
 from pyctr.image import lookup, reference
 from pyctr.rootless.errors import PyctrError
 from pyctr.storage import sweep
@@ -21,30 +21,6 @@ if TYPE_CHECKING:
 
     Test = Callable[[Listed], bool]
     Maker = Callable[["Store", str], Test]
-
-
-def select(
-    store: "Store", found: list[Listed], filters: "tuple[str, ...]", known: "frozenset[str]" = frozenset()
-) -> list[Listed]:
-    """Those that pass all filters, each `key=value`. PyctrError for an unknown key or a wrong value."""
-    alternatives: dict[str, list[Test]] = {}
-    for text in filters:
-        key, test = parse(store, text, known or frozenset(MAKERS))
-        alternatives.setdefault(text if key == "label" else key, []).append(test)
-    return [row for row in found if all([any([t(row) for t in tests]) for tests in alternatives.values()])]
-
-
-def parse(store: "Store", text: str, known: "frozenset[str]") -> "tuple[str, Test]":
-    """The key and the test of one filter."""
-    key, equals, value = text.partition("=")
-    negated = key.endswith("!")
-    name = key.rstrip("!").lower()
-    if name not in known:
-        raise PyctrError(f"{key} is an invalid filter", f"Supported are {', '.join(sorted(known))}.")
-    if not equals:
-        raise PyctrError(f'invalid filter "{text}": it has no value', f"Write it as {name}=VALUE.")
-    test = MAKERS[name](store, value)
-    return name, (lambda row: not test(row)) if negated else test
 
 
 def created(image: "Image") -> int:
@@ -136,15 +112,6 @@ def by_age(_store: "Store", value: str) -> "Test":
     return lambda row: row.image is not None and created(row.image) < border
 
 
-def truth(key: str, value: str) -> bool:
-    """True or false as filters spell it."""
-    if value.lower() in ("true", "1", "t"):
-        return True
-    if value.lower() in ("false", "0", "f"):
-        return False
-    raise PyctrError(f"the filter {key} needs true or false, not {value!r}")
-
-
 MAKERS: "dict[str, Maker]" = {
     "after": by_creation(earlier=False),
     "before": by_creation(earlier=True),
@@ -160,4 +127,5 @@ MAKERS: "dict[str, Maker]" = {
     "since": by_creation(earlier=False),
     "until": by_age,
 }
+select = Criteria(MAKERS, frozenset(MAKERS)).select
 PRUNE = frozenset(("label", "until"))

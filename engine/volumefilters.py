@@ -1,15 +1,13 @@
 """The filters of lists of volumes: podman-volume-ls(1) and podman-volume-prune(1), --filter.
 
-Values of one key are alternatives, of `label` all must hold; different keys must all hold. A volume whose
-record cannot be read passes `name` and `dangling` only.
+A volume whose record cannot be read passes `name` and `dangling` only.
 """
 
 from pyctr.engine import filters as container_filters
 from pyctr.engine import timestamps
 from pyctr.engine import volumes as engine
-from pyctr.engine.imagefilters import truth
+from pyctr.engine.criteria import Criteria, truth
 from pyctr.engine.volumes import Listed
-from pyctr.rootless.errors import PyctrError
 from pyctr.storage import volumes
 
 TYPE_CHECKING = False
@@ -21,30 +19,6 @@ if TYPE_CHECKING:
 
     Test = Callable[[Listed], bool]
     Maker = Callable[["Store", str], Test]
-
-
-def select(
-    store: "Store", found: list[Listed], filters: "tuple[str, ...]", known: "frozenset[str]" = frozenset()
-) -> list[Listed]:
-    """Those that pass all filters, each `key=value`. PyctrError for an unknown key or a wrong value."""
-    alternatives: dict[str, list[Test]] = {}
-    for text in filters:
-        key, test = parse(store, text, known or frozenset(MAKERS))
-        alternatives.setdefault(text if key.startswith("label") else key, []).append(test)
-    return [row for row in found if all([any([t(row) for t in tests]) for tests in alternatives.values()])]
-
-
-def parse(store: "Store", text: str, known: "frozenset[str]") -> "tuple[str, Test]":
-    """The key and the test of one filter."""
-    key, equals, value = text.partition("=")
-    negated = key.endswith("!")
-    name = key.rstrip("!").lower()
-    if name not in known or (negated and name != "label"):
-        raise PyctrError(f"{key} is an invalid volume filter", f"Supported are {', '.join(sorted(known))}.")
-    if not equals:
-        raise PyctrError(f'invalid filter "{text}": it has no value', f"Write it as {name}=VALUE.")
-    test = MAKERS[name](store, value)
-    return name, (lambda row: not test(row)) if negated else test
 
 
 def wants_named(filters: "tuple[str, ...]") -> bool:
@@ -122,5 +96,6 @@ MAKERS: "dict[str, Maker]" = {
     "until": by_age,
     "all": by_all,
 }
+select = Criteria(MAKERS, frozenset(("label",)), "volume filter").select
 PRUNE = frozenset(("after", "all", "anonymous", "label", "since", "until"))
 LIST = frozenset(MAKERS) - {"all"}
