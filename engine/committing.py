@@ -1,7 +1,7 @@
 """Making an image of a container: podman-commit(1).
 
-The order of writing, and what a SIGKILL or power cut after each step leaves (`images.making` is held
-throughout, so that no sweep comes between):
+The order of writing, and what a SIGKILL or power cut after each step leaves (a pin keeps all of it from
+sweepers until the record is there):
 1. the layer, as a plain tar under its digest    garbage that the next rmi or image prune removes
 2. config and manifest                           the same
 3. the unpacked layer, its mark last             the same
@@ -23,8 +23,9 @@ from pyctr.rootless.errors import NoSuchObject, PyctrError
 from pyctr.rootless.values import Value
 from pyctr.runtime import rootfs
 from pyctr.runtime.spec import Spec
-from pyctr.storage import blobs, containertar, images
+from pyctr.storage import containertar, images
 from pyctr.storage.compression import kind_of
+from pyctr.storage.pins import Pin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,17 +68,18 @@ def commit(
     spec = containers.read_spec(store, container_id)
     full = [names.local_name(name)] if name else []
     try:
-        with images.making(store):
-            return _commit(store, spec, full, options, progress)
+        with Pin(store) as pin:
+            return _commit(pin, spec, full, options, progress)
     except PyctrError as error:
         raise PyctrError(f"cannot commit container {spec.name}: {error.message}", error.hint) from None
 
 
-def _commit(store: "Store", spec: Spec, full: list[str], options: CommitOptions, progress: Progress) -> str:
-    base = _base(store, spec)
+def _commit(pin: Pin, spec: Spec, full: list[str], options: CommitOptions, progress: Progress) -> str:
+    store = pin.store
+    base = _base(pin, spec)
     settings = _settings(store, spec, base, options)
     with freezing.frozen(store, spec.id) if options.pause else contextlib.nullcontext():
-        layer = _write_layer(store, spec, whole=options.squash)
+        layer = _write_layer(pin, spec, whole=options.squash)
     if not containers.exists(store, spec.id):
         raise PyctrError("it was removed meanwhile")
     progress.line("Getting image source signatures")
@@ -85,31 +87,32 @@ def _commit(store: "Store", spec: Spec, full: list[str], options: CommitOptions,
     progress.blob_done(layer.digest)
     document = _config(base, spec, settings, layer, options)
     data = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    blobs.put_blob(store, data)
+    pin.put_blob(data)
     below = [] if options.squash else [_described(store, each, options.format) for each in base.layers]
     made = _manifest(data, [*below, _typed(layer, "", options.format)], options.format)
     parsed = manifest.parse_config(data, "config")
-    return load.keep_manifest(store, made, parsed, full, progress).id
+    return load.keep_manifest(pin, made, parsed, full, progress).id
 
 
-def _base(store: "Store", spec: Spec) -> "Image":
-    """The image of the container. PyctrError when there is none (any more)."""
+def _base(pin: Pin, spec: Spec) -> "Image":
+    """The image of the container, whose layers stay from now on. PyctrError when there is none."""
     if spec.rootfs.kind != "image":
         raise PyctrError("its root is a folder of the host (--rootfs)", "Use 'pyctr export'.")
     try:
-        return images.read_image(store, spec.image)
+        pin.add_layers(images.read_image(pin.store, spec.image))
+        return images.read_image(pin.store, spec.image)  # still: else a sweep may have been faster
     except NoSuchObject:
         raise PyctrError(
             f"its image {spec.image_name} was removed", "Use 'pyctr export' and 'pyctr import'."
         ) from None
 
 
-def _write_layer(store: "Store", spec: Spec, *, whole: bool) -> Descriptor:
+def _write_layer(pin: Pin, spec: Spec, *, whole: bool) -> Descriptor:
     from pyctr.engine import starting
 
-    tree = rootfs.tree_of(store, spec)
+    tree = rootfs.tree_of(pin.store, spec)
     maps = starting.maps_of(spec)
-    digest, size = containertar.write_layer(store, maps, spec.rootfs.driver, tree, whole=whole)
+    digest, size = containertar.write_layer(pin, maps, spec.rootfs.driver, tree, whole=whole)
     return Descriptor("", digest, size)
 
 

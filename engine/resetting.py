@@ -13,7 +13,7 @@ import time
 from pyctr.engine import config, containers, removal
 from pyctr.image import registries
 from pyctr.rootless.errors import PyctrError
-from pyctr.storage import choice, configuration, images, paths, records, sweep, trees, volumes
+from pyctr.storage import choice, configuration, images, paths, pins, records, sweep, trees, volumes
 
 _CACHES = (config.CACHE, registries.CACHE, choice.CACHE, configuration.CACHE)  # in the runtime folder
 _PATIENCE = 10.0  # seconds: for other calls to end, and for killed processes
@@ -118,13 +118,22 @@ def _last_call(store: paths.Store) -> records.Lock | None:
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
-            return records.lock_file(store.store_lock(), wait=False)
+            return _lock_alone(store)
         except BlockingIOError:
             if time.monotonic() > deadline:
                 return None
             time.sleep(0.05)
         except OSError:
             return None
+
+
+def _lock_alone(store: paths.Store) -> records.Lock:
+    """The store lock while nothing is being made. BlockingIOError when something is."""
+    lock = records.lock_file(store.store_lock(), wait=False)
+    if any(pins.living(store)):
+        lock.release()
+        raise BlockingIOError
+    return lock
 
 
 def _known(store: paths.Store) -> list[str]:

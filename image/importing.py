@@ -11,8 +11,9 @@ from pyctr.image.manifest import Descriptor
 from pyctr.image.progress import SILENT, Progress
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
-from pyctr.storage import blobs, images, paths
+from pyctr.storage import blobs, paths
 from pyctr.storage.compression import decompressed, kind_of
+from pyctr.storage.pins import Pin
 
 _COPY = 1 << 20
 _URLS = ("http://", "https://")
@@ -39,34 +40,34 @@ def import_image(
     settings = changes.apply({}, options.changes)
     label = "standard input" if path == "-" else path
     try:
-        with images.making(store):
+        with Pin(store) as pin:
             progress.line("Getting image source signatures")
-            layer, diff_id = _store_layer(store, path, progress)
+            layer, diff_id = _store_layer(pin, path, progress)
             config = _config(settings, diff_id, options, label)
-            blobs.put_blob(store, config)
+            pin.put_blob(config)
             parsed = manifest.parse_config(config, "config")
             made = _manifest(config, layer)
-            return load.keep_manifest(store, made, parsed, names, progress).id
+            return load.keep_manifest(pin, made, parsed, names, progress).id
     except PyctrError as error:
         raise PyctrError(f"cannot import {label}: {error.message}", error.hint) from None
 
 
-def _store_layer(store: paths.Store, path: str, progress: Progress) -> tuple[Descriptor, str]:
+def _store_layer(pin: Pin, path: str, progress: Progress) -> tuple[Descriptor, str]:
     """The tar as a blob (gzip and zstd as they came, else plain), and the digest of its plain content."""
-    source = _downloaded(store, path, progress) if path.startswith(_URLS) else _opened(path)
+    source = _downloaded(pin.store, path, progress) if path.startswith(_URLS) else _opened(path)
     with source:
         start = source.peek(6)[:6] if hasattr(source, "peek") else b""
         kind = kind_of(start)
         if kind not in ("gzip", "zstd"):
-            digest = _write(store, decompressed(source), progress)
-            return Descriptor(manifest.OCI_LAYER, digest, blobs.blob_size(store, digest)), digest
-        digest = _write(store, iter(lambda: source.read(_COPY), b""), progress)
-    layer = Descriptor(f"{manifest.OCI_LAYER}+{kind}", digest, blobs.blob_size(store, digest))
-    return layer, _plain_digest(store, digest)
+            digest = _write(pin, decompressed(source), progress)
+            return Descriptor(manifest.OCI_LAYER, digest, blobs.blob_size(pin.store, digest)), digest
+        digest = _write(pin, iter(lambda: source.read(_COPY), b""), progress)
+    layer = Descriptor(f"{manifest.OCI_LAYER}+{kind}", digest, blobs.blob_size(pin.store, digest))
+    return layer, _plain_digest(pin.store, digest)
 
 
-def _write(store: paths.Store, chunks: Iterator[bytes], progress: Progress) -> str:
-    with blobs.writer(store) as blob:
+def _write(pin: Pin, chunks: Iterator[bytes], progress: Progress) -> str:
+    with pin.writer() as blob:
         for chunk in chunks:
             blob.write(chunk)
         if not blob.size:

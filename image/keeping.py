@@ -7,6 +7,7 @@ from pyctr.image.progress import Progress
 from pyctr.rootless.userns import default_maps
 from pyctr.storage import images, layers, paths, records
 from pyctr.storage.images import Image, ImageLayer
+from pyctr.storage.pins import Pin
 
 
 def make_image(manifest_digest: str, manifest: Manifest, config: Config, what: str) -> Image:
@@ -47,21 +48,21 @@ def _layers(manifest: Manifest, config: Config) -> tuple[ImageLayer, ...]:
     )
 
 
-def keep(
-    store: paths.Store, image: Image, names: Sequence[str], progress: Progress, *, top_digest: str = ""
-) -> Image:
-    """Unpacks what is missing, writes the record, then the names. Its blobs are stored; `making` is held.
+def keep(pin: Pin, image: Image, names: Sequence[str], progress: Progress, *, top_digest: str = "") -> Image:
+    """Unpacks what is missing, writes the record, then the names. Its blobs are stored and pinned.
 
     `top_digest` is that of the index or manifest by which the names were resolved. The image as it was
     recorded: its size is what its layers hold unpacked, as podman counts.
     """
     progress.pause()
-    key, folders = layers.ensure_layers(store, image, default_maps())
-    image = image.replace(size=_unpacked_size(store.layers(key), folders))
+    pin.add_layers(image)
+    key, folders = layers.ensure_layers(pin.store, image, default_maps())
+    image = image.replace(size=_unpacked_size(pin.store.layers(key), folders))
     progress.line("Writing manifest to image destination")
-    images.put_image(store, image)
-    for name in names:
-        images.add_name(store, name, image.id, top_digest or image.manifest_digest)
+    with images.making(pin.store):
+        images.put_image(pin.store, image)
+        for name in names:
+            images.add_name(pin.store, name, image.id, top_digest or image.manifest_digest)
     return image
 
 

@@ -15,9 +15,10 @@ from pyctr.image.manifest import Config, Descriptor, Index, Invalid, Manifest
 from pyctr.image.progress import SILENT, Progress
 from pyctr.image.reference import DEFAULT_DOMAIN, LOCAL_DOMAIN
 from pyctr.rootless.errors import PyctrError
-from pyctr.storage import blobs, images, paths
+from pyctr.storage import blobs, paths
 from pyctr.storage.compression import decompressed, kind_of
 from pyctr.storage.images import Image
+from pyctr.storage.pins import Pin
 from pyctr.storage.unpack import DEFAULT_LIMITS
 
 _NESTED = 3  # indexes in indexes
@@ -35,21 +36,21 @@ def load(store: paths.Store, path: str, progress: Progress = SILENT, wanted: str
     try:
         opened = archive.open_archive(store, path)
         try:
-            with images.making(store):
-                return _load_all(store, opened, progress, wanted)
+            with Pin(store) as pin:
+                return _load_all(pin, opened, progress, wanted)
         finally:
             opened.close()
     except PyctrError as error:
         raise PyctrError(f"cannot load {label}: {error.message}", error.hint) from None
 
 
-def _load_all(store: paths.Store, source: Archive, progress: Progress, wanted: str) -> list[str]:
+def _load_all(pin: Pin, source: Archive, progress: Progress, wanted: str) -> list[str]:
     if source.has("manifest.json") and source.has("version"):
-        return _load_directory(store, source, progress)
+        return _load_directory(pin, source, progress)
     if source.has("manifest.json"):
-        return _load_docker(store, source, progress, wanted)
+        return _load_docker(pin, source, progress, wanted)
     if source.has("index.json"):
-        return _load_oci(store, source, progress, wanted)
+        return _load_oci(pin, source, progress, wanted)
     if source.has("repositories"):
         raise Invalid("it was made by a docker older than 1.10", "Load and save it with a current docker.")
     raise Invalid(
@@ -58,7 +59,7 @@ def _load_all(store: paths.Store, source: Archive, progress: Progress, wanted: s
     )
 
 
-def _load_docker(store: paths.Store, source: Archive, progress: Progress, wanted: str) -> list[str]:
+def _load_docker(pin: Pin, source: Archive, progress: Progress, wanted: str) -> list[str]:
     data = archive.read(source, "manifest.json", manifest.MANIFEST_LIMIT)
     entries = manifest.parse_archive(data, "manifest.json")
     loaded = []
@@ -76,10 +77,10 @@ def _load_docker(store: paths.Store, source: Archive, progress: Progress, wanted
                 f"{entry.config} lists {len(config.diff_ids)} layers, manifest.json {len(entry.layers)}"
             )
         rows = zip(entry.layers, config.diff_ids, strict=True)
-        layers = [_store_layer(store, source, path, diff_id, progress) for path, diff_id in rows]
+        layers = [_store_layer(pin, source, path, diff_id, progress) for path, diff_id in rows]
         made = docker_manifest(document, layers)
-        blobs.put_blob(store, document)
-        image = keep_manifest(store, made, config, names, progress)
+        pin.put_blob(document)
+        image = keep_manifest(pin, made, config, names, progress)
         loaded += names or [image.config_digest]
     return loaded
 
@@ -117,45 +118,44 @@ def _described(media_type: str, size: int, digest: str) -> dict[str, object]:
 
 
 def keep_manifest(
-    store: paths.Store, data: bytes, config: Config, names: Iterable[str], progress: Progress, top: str = ""
+    pin: Pin, data: bytes, config: Config, names: Iterable[str], progress: Progress, top: str = ""
 ) -> Image:
-    """Stores a manifest whose config and layers are stored, and keeps its image. `making` is held."""
+    """Stores a manifest whose config and layers are stored and pinned, and keeps its image."""
     parsed = manifest.parse(data, "", "manifest")
     if not isinstance(parsed, Manifest):
         raise Invalid("an index stands where a manifest is expected")
     progress.line(f"Copying config {parsed.config.digest}")
-    digest = blobs.put_blob(store, data)
+    digest = pin.put_blob(data)
     image = keeping.make_image(digest, parsed, config, "manifest")
-    return keeping.keep(store, image, list(names), progress, top_digest=top)
+    return keeping.keep(pin, image, list(names), progress, top_digest=top)
 
 
-def _store_layer(
-    store: paths.Store, source: Archive, path: str, diff_id: str, progress: Progress
-) -> Descriptor:
+def _store_layer(pin: Pin, source: Archive, path: str, diff_id: str, progress: Progress) -> Descriptor:
     """Stores one layer of a docker-archive as it is; xz and bzip2, which no registry takes, decompressed."""
     with source.open(path) as file:
         kind = kind_of(file.read(6))
     size = source.size(path)
     if kind in ("gzip", "zstd"):
         with source.open(path) as file:
-            digest = _store(store, iter(lambda: file.read(_COPY), b""), None, size, progress)
+            digest = _store(pin, iter(lambda: file.read(_COPY), b""), None, size, progress)
         return Descriptor(f"{manifest.DOCKER_LAYER}.{kind}", digest, size)
-    if not blobs.has_blob(store, diff_id):
+    pin.add([diff_id])
+    if not blobs.has_blob(pin.store, diff_id):
         with source.open(path) as file:
             most = DEFAULT_LIMITS.tar_size(size) if kind else size
-            _store(store, decompressed(file), diff_id, most, progress)
+            _store(pin, decompressed(file), diff_id, most, progress)
     else:
         progress.blob_started(diff_id, size)
         progress.blob_done(diff_id, skipped=True)
-    return Descriptor(f"{manifest.DOCKER_LAYER}.gzip", diff_id, blobs.blob_size(store, diff_id))
+    return Descriptor(f"{manifest.DOCKER_LAYER}.gzip", diff_id, blobs.blob_size(pin.store, diff_id))
 
 
 def _store(
-    store: paths.Store, chunks: Iterable[bytes], digest: str | None, size: int | None, progress: Progress
+    pin: Pin, chunks: Iterable[bytes], digest: str | None, size: int | None, progress: Progress
 ) -> str:
     if digest:
         progress.blob_started(digest, size or 0)
-    with blobs.writer(store, digest, limit=size) as blob:
+    with pin.writer(digest, limit=size) as blob:
         for chunk in chunks:
             blob.write(chunk)
             if digest:
@@ -166,7 +166,7 @@ def _store(
     return blob.digest
 
 
-def _load_oci(store: paths.Store, source: Archive, progress: Progress, wanted: str) -> list[str]:
+def _load_oci(pin: Pin, source: Archive, progress: Progress, wanted: str) -> list[str]:
     index = _index(archive.read(source, "index.json", manifest.MANIFEST_LIMIT), "index.json")
     if not index.manifests:
         raise Invalid("index.json lists no image")
@@ -182,7 +182,7 @@ def _load_oci(store: paths.Store, source: Archive, progress: Progress, wanted: s
         progress.line("Getting image source signatures")
         full = [str(reference.normalize(name, LOCAL_DOMAIN))] if name else []
         for entry in _wanted(index, entries):
-            image = _load_entry(store, source, entry, full, progress)
+            image = _load_entry(pin, source, entry, full, progress)
             loaded += full or [image.config_digest]
     return loaded
 
@@ -205,22 +205,20 @@ def _index(data: bytes, what: str) -> Index:
     return parsed
 
 
-def _load_entry(
-    store: paths.Store, source: Archive, entry: Descriptor, names: list[str], progress: Progress
-) -> Image:
+def _load_entry(pin: Pin, source: Archive, entry: Descriptor, names: list[str], progress: Progress) -> Image:
     top = entry.digest
     for _ in range(_NESTED):
         data = _document(source, entry, manifest.MANIFEST_LIMIT)
         parsed = manifest.parse(data, entry.media_type, entry.digest)
         if isinstance(parsed, Manifest):
-            return _load_manifest(store, source, parsed, data, names, progress, top)
-        blobs.put_blob(store, data, entry.digest)
+            return _load_manifest(pin, source, parsed, data, names, progress, top)
+        pin.put_blob(data, entry.digest)
         entry = platform.choose(parsed, platform.host(), entry.digest)
     raise Invalid(f"{top} is an index of indexes of indexes")
 
 
 def _load_manifest(
-    store: paths.Store,
+    pin: Pin,
     source: Archive,
     found: Manifest,
     data: bytes,
@@ -230,18 +228,19 @@ def _load_manifest(
 ) -> Image:
     document = _document(source, found.config, manifest.CONFIG_LIMIT)
     config = manifest.parse_config(document, found.config.digest)
+    pin.add([layer.digest for layer in found.layers])
     for layer in found.layers:
-        if blobs.has_blob(store, layer.digest):
+        if blobs.has_blob(pin.store, layer.digest):
             progress.blob_started(layer.digest, layer.size)
             progress.blob_done(layer.digest, skipped=True)
             continue
         with source.open(_blob_name(layer.digest)) as file:
-            _store(store, iter(lambda: file.read(_COPY), b""), layer.digest, layer.size, progress)
-    blobs.put_blob(store, document, found.config.digest)
-    return keep_manifest(store, data, config, names, progress, top)
+            _store(pin, iter(lambda: file.read(_COPY), b""), layer.digest, layer.size, progress)
+    pin.put_blob(document, found.config.digest)
+    return keep_manifest(pin, data, config, names, progress, top)
 
 
-def _load_directory(store: paths.Store, source: Archive, progress: Progress) -> list[str]:
+def _load_directory(pin: Pin, source: Archive, progress: Progress) -> list[str]:
     """A `dir:` folder: one image, whose name is that of the folder, if that can be one."""
     data = archive.read(source, "manifest.json", manifest.MANIFEST_LIMIT)
     parsed = manifest.parse(data, "", "manifest.json")
@@ -249,7 +248,7 @@ def _load_directory(store: paths.Store, source: Archive, progress: Progress) -> 
         raise Invalid("its manifest.json is an index of several images", "Save one image of them.")
     progress.line("Getting image source signatures")
     names = _folder_name(source.label)
-    image = _load_manifest(store, _Plain(source), parsed, data, names, progress, "")
+    image = _load_manifest(pin, _Plain(source), parsed, data, names, progress, "")
     return names or [image.config_digest]
 
 

@@ -21,6 +21,7 @@ from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
 from pyctr.storage import blobs, images, paths
 from pyctr.storage.images import Image
+from pyctr.storage.pins import Pin
 
 R = TypeVar("R")
 
@@ -66,20 +67,23 @@ def pull(store: paths.Store, reference: Reference, options: PullOptions, progres
     if repository.rate_limit:
         progress.line(repository.rate_limit)
     progress.line("Getting image source signatures")
-    with naming("copying", reference), images.making(store):
+    with naming("copying", reference), Pin(store) as pin:
+        documents = (*resolved.top, (resolved.digest, resolved.data))
+        pin.add([resolved.manifest.config.digest, *[digest for digest, _ in documents]])
         config = fetch_config(repository, store, resolved.manifest, str(reference))
         if platform.mismatch(wanted, config.architecture, config.os):
             progress.warn(
                 f"image platform ({config.os}/{config.architecture}) does not match the expected {wanted}"
             )
         image = keeping.make_image(resolved.digest, resolved.manifest, config, str(reference))
+        pin.add_layers(image)
         fetch_layers(repository, store, resolved.manifest.layers, progress)
         progress.line(f"Copying config {resolved.manifest.config.digest}")
-        for digest, data in (*resolved.top, (resolved.digest, resolved.data)):
+        for digest, data in documents:
             if not blobs.has_blob(store, digest):
                 blobs.put_blob(store, data, digest)
         return keeping.keep(
-            store, image.replace(pulled=True), [str(reference)], progress, top_digest=resolved.top_digest
+            pin, image.replace(pulled=True), [str(reference)], progress, top_digest=resolved.top_digest
         )
 
 

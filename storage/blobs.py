@@ -1,8 +1,8 @@
 """Blobs: files named by the hash of their content, written so that a wrong one never gets its name.
 
 With `oci-layout` and `index.json` beside it the folder is an OCI image layout (image-layout.md of the OCI
-image-spec). Whoever adds blobs that a record will refer to holds the store lock shared until the record
-exists, else a sweeper takes them for garbage.
+image-spec). Whoever adds blobs that a record will refer to keeps them by a pin (`pyctr.storage.pins`) until
+the record exists, else a sweeper takes them for garbage.
 """
 
 import fcntl
@@ -15,6 +15,7 @@ from pyctr.storage import paths, records
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import hashlib
+    from collections.abc import Callable
     from typing import BinaryIO
 
 _HEX_LENGTH = {"sha256": 64, "sha512": 128}
@@ -102,23 +103,32 @@ def writer(
     limit: int | None = None,
     resume: bool = False,
     wait: bool = True,
+    naming: "Callable[[str], object] | None" = None,
 ) -> "BlobWriter":
     """A context manager to write one blob: it gets its name at the end of the `with`, or is gone.
 
     `limit` bounds the bytes that are accepted. With `resume` (and a digest) what an earlier, interrupted
     writer left is kept: `size` says how much is there already, and a failure other than a wrong digest
     leaves it for the next one. Another process that writes the same blob is waited for; BlockingIOError
-    with `wait=False`.
+    with `wait=False`. `naming` is called with the digest before the blob gets its name.
     """
-    return BlobWriter(store, digest, limit=limit, resume=resume, wait=wait)
+    return BlobWriter(store, digest, limit=limit, resume=resume, wait=wait, naming=naming)
 
 
 class BlobWriter:
     """Writes one blob. `size` is what it holds so far, `digest` the name that it got (set at the end)."""
 
     def __init__(
-        self, store: paths.Store, digest: str | None, *, limit: int | None, resume: bool, wait: bool
+        self,
+        store: paths.Store,
+        digest: str | None,
+        *,
+        limit: int | None,
+        resume: bool,
+        wait: bool,
+        naming: "Callable[[str], object] | None",
     ) -> None:
+        self._naming = naming
         self._wanted = parse_digest(digest) if digest else None
         self._algorithm = self._wanted.algorithm if self._wanted else "sha256"
         self._folder = os.path.dirname(store.blob(f"{self._algorithm}:x"))
@@ -191,6 +201,8 @@ class BlobWriter:
                     "The source is damaged or was tampered with; try again or use another one.",
                 )
             os.fsync(self._fd)
+            if self._naming is not None:
+                self._naming(str(found))
             os.rename(self._temporary, f"{self._folder}/{found.hex}")
         except OSError as error:
             os.unlink(self._temporary)

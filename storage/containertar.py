@@ -12,9 +12,10 @@ from typing import Any
 from pyctr.rootless import processes, syscalls, userns
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.idmap import IdMaps
-from pyctr.storage import blobs, changes, drivers, merged, paths, records
+from pyctr.storage import changes, drivers, merged, paths, records
 from pyctr.storage.drivers import Tree
 from pyctr.storage.merged import Child, Merged
+from pyctr.storage.pins import Pin
 from pyctr.storage.tarwriter import GONE, TarWriter
 from pyctr.storage.unpack import shown
 from pyctr.storage.whiteouts import PREFIX, dialect_of
@@ -25,21 +26,19 @@ _BELOW = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS
 OWN = (b"etc/hosts", b"etc/hostname", b"etc/resolv.conf", b"run/.containerenv")
 
 
-def write_layer(
-    store: paths.Store, maps: IdMaps, driver: str, tree: Tree, *, whole: bool
-) -> tuple[str, int]:
+def write_layer(pin: Pin, maps: IdMaps, driver: str, tree: Tree, *, whole: bool) -> tuple[str, int]:
     """Stores the changes of a container, or all its files, as a plain layer; its digest and its size.
 
-    The caller holds `images.making`. PyctrError names the file that no layer can have.
+    PyctrError names the file that no layer can have.
     """
     fields = (driver, tree.to_json(), whole)
-    digest, size = userns.call_mapped(maps, _write_layer, store.root, store.runroot, *fields)
+    digest, size = userns.call_mapped(maps, _write_layer, pin, *fields)
     return digest, size
 
 
-def _write_layer(root: str, runroot: str, driver: str, tree: Any, whole: bool) -> tuple[str, int]:
+def _write_layer(pin: Pin, driver: str, tree: Any, whole: bool) -> tuple[str, int]:
     write = _write_view if whole else _write_changes
-    with blobs.writer(paths.Store(root=root, runroot=runroot)) as blob:
+    with pin.writer() as blob:
         write(TarWriter(blob.write), driver, Tree.from_json(tree), True)
     return blob.digest, blob.size
 

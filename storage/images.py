@@ -71,7 +71,8 @@ class Listed(Value):
 
 def making(store: paths.Store) -> records.Lock:
     """The shared store lock: who makes references to blobs and layers holds it until they are recorded, and
-    who replaces a record or index.json, else a sweeper takes its half.
+    who replaces a record or index.json, else a sweeper takes its half. For moments only: sweepers wait.
+    What takes longer has a pin (`pyctr.storage.pins`).
     """
     return records.lock_file(store.store_lock(), shared=True)
 

@@ -86,6 +86,10 @@ class Store(Value):
         """layers/<format>-<map>/: all layers of one driver format and one id map."""
         return f"{self.root}/layers/{check_component(key, 'layer key')}"
 
+    def pins(self) -> str:
+        """pins/tmp.<random>: what a pull, load or commit at work needs."""
+        return f"{self.root}/pins"
+
     def containers(self) -> str:
         return f"{self.root}/containers"
 
@@ -148,6 +152,7 @@ NAMES_IN_ROOT = (
         "volumes",
         "exits",
         "cache",
+        "pins",
         "layers",
         "blobs",
     ),

@@ -1,8 +1,9 @@
 """Removing images, and what no record refers to any more.
 
-There are no reference counters: under the exclusive store lock the roots (images, names, containers) are
-read, and blobs and layers that none of them needs go. Makers of references hold the lock shared
-(`images.making`). Where a root cannot be read nothing is swept, since nobody knows what it refers to.
+There are no reference counters: under the exclusive store lock the roots (images, names, containers, pins)
+are read, and blobs and layers that none of them needs go. Makers of references hold the lock shared
+(`images.making`), or have a pin (`pyctr.storage.pins`) where that takes time. Where a root cannot be read
+nothing is swept, since nobody knows what it refers to.
 """
 
 import os
@@ -13,7 +14,7 @@ from typing import Any
 from pyctr.rootless import jsontext
 from pyctr.rootless.errors import BrokenRecord, InUse, NoSuchObject, PyctrError
 from pyctr.rootless.values import Value
-from pyctr.storage import blobs, images, layers, paths, records, trees
+from pyctr.storage import blobs, images, layers, paths, pins, records, trees
 
 _SPEC_VERSION = 1  # of runtime.spec, which lies above this package
 # What the trial of drivers, load, doctor and reset make in the root folder, which may be one that holds
@@ -64,7 +65,7 @@ def remove_image(
 
     NoSuchObject. Renamed when its names are not the `expected` ones. InUse (exit code 2) when containers
     were made from it, unless told to ignore them: their layers stay. A crash leaves the image, or garbage
-    for the next sweep. Waits for pulls to end.
+    for the next sweep.
     """
     with _Sweep(store) as sweep:
         names = images.names_of(store, image_id)
@@ -99,8 +100,6 @@ def _remove_records(store: paths.Store, image_id: str, names: tuple[str, ...]) -
 def sweep(store: paths.Store, age: int = 0) -> Swept:
     """Removes all blobs and layers that nothing refers to, and what interrupted calls left, unless it was
     changed less than `age` seconds ago.
-
-    Waits for pulls to end.
     """
     with _Sweep(store, age) as taken:
         taken.take_all()
@@ -158,7 +157,7 @@ def _user(store: paths.Store, container: str) -> User | None:
 
 
 def roots(store: paths.Store) -> Roots:
-    """What is needed. BrokenRecord when a record cannot be read."""
+    """What is needed. BrokenRecord when a record cannot be read. The store lock is held exclusively."""
     from pyctr.storage import manifestlists
 
     digests: set[str] = set()
@@ -175,7 +174,9 @@ def roots(store: paths.Store) -> Roots:
             manifests.add(record.manifest_digest)
     whole, alone = manifestlists.needed(store)
     digests |= alone | _reached(store, manifests | whole)
-    needed = {(key, name) for key in records.names_in(f"{store.root}/layers") for name in chains}
+    kept = pins.pinned(store)
+    digests |= kept
+    needed = {(key, name) for key in records.names_in(f"{store.root}/layers") for name in chains | kept}
     for container in _containers(store):
         user = _user(store, container)
         if user is not None:
@@ -232,7 +233,7 @@ class _Sweep:
     def take_all(self) -> None:
         """Takes what no root needs, and what killed or interrupted calls left."""
         self._take_garbage()
-        self._take_temporaries()
+        self._take_temporaries(pins.pinned(self._store))
 
     def _take_garbage(self) -> None:
         try:
@@ -265,10 +266,11 @@ class _Sweep:
         self._doomed.append((doomed, lock))
         self._layers += 1
 
-    def _take_temporaries(self) -> None:
-        """All that is temporary and whose lock can be had."""
+    def _take_temporaries(self, kept: frozenset[str]) -> None:
+        """All that is temporary and whose lock can be had, but for parts of blobs that a pull needs."""
         for path in temporaries(self._store):
-            self._take_temporary(path)
+            if _digest_of_part(path) not in kept:
+                self._take_temporary(path)
         for path in halves(self._store):
             if not records.is_younger(path, self._age):
                 self._take_half(path)
@@ -293,8 +295,15 @@ def temporaries(store: paths.Store) -> list[str]:
     """What is, or was, being built or removed in the root folder and those of blobs and layers."""
     folders = [f"{store.blobs()}/{name}" for name in records.names_in(store.blobs())]
     folders += [store.layers(key) for key in records.names_in(f"{store.root}/layers")]
+    folders.append(store.pins())
     in_root = [name for name in records.names_in(store.root) if _TEMPORARY_OF_ROOT.fullmatch(name)]
     return [f"{store.root}/{name}" for name in in_root] + _beginning(folders, paths.TEMPORARY)
+
+
+def _digest_of_part(path: str) -> str:
+    """Of which blob a temporary in the folder of blobs is a part."""
+    folder, name = os.path.split(path)
+    return f"{os.path.basename(folder)}:{name.removeprefix(paths.TEMPORARY)}"
 
 
 def halves(store: paths.Store) -> list[str]:

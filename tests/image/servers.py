@@ -25,6 +25,7 @@ class Scripted:
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.methods: list[str] = []  # of the requests
         self.stalled = threading.Event()  # set when a stalling answer has sent what it sends
+        self.resumed = threading.Event()  # set by the test: what pauses goes on
         self.over = threading.Event()  # set at the end of the test: what stalls waits for it
 
     def count(self, path: str) -> int:
@@ -71,6 +72,7 @@ def serve() -> Iterator[Scripted]:
         yield scripted
     finally:
         scripted.over.set()
+        scripted.resumed.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -149,6 +151,22 @@ def stalling(scripted: Scripted, data: bytes, at: int = 0) -> Answer:
     return answer
 
 
+def pausing(scripted: Scripted, data: bytes, at: int = 0) -> Answer:
+    """Sends `at` bytes, and the others when the test says so."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data[:at])
+        handler.wfile.flush()
+        scripted.stalled.set()
+        scripted.resumed.wait()
+        handler.wfile.write(data[at:])
+
+    return answer
+
+
 def in_turn(*answers: Answer) -> Answer:
     """The first answer to the first request, and so on; the last one stays."""
     left = list(answers)
@@ -199,6 +217,19 @@ class Sample:
             answer = send(data, media_type, Docker_Content_Digest=digest)
             self.answer(f"{self.path}/manifests/{name}", answer)
         return data
+
+    def add_layer(self, tar: bytes) -> bytes:
+        """One more layer on top, which a test still has to serve; its blob."""
+        blob = gzip.compress(tar, 0, mtime=0)
+        described = {
+            "mediaType": f"{DOCKER_LAYER}.gzip",
+            "digest": manifest.digest_of(blob),
+            "size": len(blob),
+        }
+        self.manifest["layers"].append(described)
+        self.config["rootfs"]["diff_ids"].append(manifest.digest_of(tar))
+        self.publish()
+        return blob
 
     def blob(self, digest: str) -> str:
         """The path of a blob."""

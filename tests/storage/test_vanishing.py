@@ -10,10 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from pyctr.rootless.idmap import IdMaps
-from pyctr.storage import blobs, changes, containertar, images
+from pyctr.storage import blobs, changes, containertar
 from pyctr.storage.drivers import Tree
 from pyctr.storage.merged import Merged
 from pyctr.storage.paths import Store
+from pyctr.storage.pins import Pin
 from pyctr.storage.tarwriter import TarWriter
 from pyctr.storage.whiteouts import dialect_of
 from tests.commands import Cli
@@ -120,8 +121,8 @@ def test_a_layer_leaves_out_what_is_in_a_folder_that_vanished(
     status = os.stat(f"{disk}/upper/new")
     told = [changes.Change(changes.ADDED, path, status) for path in (b"gone/file", b"new/file", b"new")]
     monkeypatch.setattr(changes, "changes", lambda *_: iter(told))
-    with images.making(own_store):
-        digest, _ = containertar.write_layer(own_store, maps, "overlay", Tree("", (), disk), whole=False)
+    with Pin(own_store) as pin:
+        digest, _ = containertar.write_layer(pin, maps, "overlay", Tree("", (), disk), whole=False)
         with blobs.open_blob(own_store, digest) as blob, tarfile.open(fileobj=blob) as archive:
             assert archive.getnames() == ["new"]
 
