@@ -1,13 +1,10 @@
-"""What is measured: a command of podman's, what has to be there before, and the aim."""
+"""What is measured of containers: a command of podman's, what has to be there before, and the aim."""
 
-import io
-import tarfile
 from typing import NamedTuple
 
 from tests.bench.contestants import Contestant
-from tests.images import BUSYBOX, busybox_archive
+from tests.images import BUSYBOX
 
-_WRITE = "mkdir /new; i=0; while test $i -lt {}; do head -c 4000 /bin/busybox > /new/$i; i=$((i + 1)); done"
 IDLE = ("sleep", "1000000")
 
 
@@ -20,8 +17,6 @@ class Case(NamedTuple):
     peer_command: tuple[str, ...] = ()
     created: int = 0  # containers that exist meanwhile
     running: str = ""  # network of a running container named "idle"
-    changed: int = 0  # files that a stopped container named "changed" has made
-    imported: int = 0  # images besides
 
     def words(self, contestant: Contestant) -> tuple[str, ...]:
         return self.peer_command if self.peer_command and contestant.name == "podman" else self.command
@@ -31,21 +26,9 @@ class Case(NamedTuple):
             contestant.run("create", "--network", "none", BUSYBOX, "true")
         if self.running:
             contestant.run("run", "-d", "--name", "idle", "--network", self.running, BUSYBOX, *IDLE)
-        if self.changed:
-            script = _WRITE.format(self.changed)
-            base = ("run", "--name", "changed", "--network", "none", BUSYBOX)
-            contestant.run(*base, "sh", "-c", script)
-        for number in range(self.imported):
-            empty = io.BytesIO()
-            tarfile.open(fileobj=empty, mode="w").close()
-            words = ("import", "-q", "-c", f"LABEL number={number}", "-", f"localhost/many:{number}")
-            contestant.run(*words, input=empty.getvalue().decode())
 
     def clear(self, contestant: Contestant) -> None:
         contestant.run("rm", "-f", "-a", "-t", "0")
-        if self.changed or self.imported:
-            contestant.run("rmi", "-f", "-a")
-            contestant.run("load", "-q", "-i", busybox_archive())
 
 
 def _run(*words: str) -> tuple[str, ...]:
@@ -65,6 +48,4 @@ CASES = (
     Case("exec", ("exec", "idle", "true"), 0.33, running="none"),
     Case("ps, no container", ("ps", "-a"), 0.6),
     Case("ps, 50 containers", ("ps", "-a"), 0.6, created=50),
-    Case("commit, 1,000 files", ("commit", "-q", "changed"), 1.0, changed=1000),
-    Case("images, 200 images", ("images",), 1.0, imported=200),
 )

@@ -1,7 +1,8 @@
 """The two programs under test, each with a store that has the same image."""
 
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from tests import commands, images
@@ -40,3 +41,11 @@ def podman() -> Iterator[Contestant]:
         yield Contestant("podman", command.folder, ["podman"], command.environment(), command)
     finally:
         command.cleanup()
+
+
+def all_of(stack: ExitStack) -> list[Contestant]:
+    """pyctr, and podman where it is installed. They go with `stack`."""
+    rivals = [stack.enter_context(pyctr())]
+    if shutil.which("podman"):
+        rivals.append(stack.enter_context(podman()))
+    return rivals

@@ -10,34 +10,26 @@ processes until the last has ended, from the cpu.stat of a cgroup made for each 
 import argparse
 import contextlib
 import pathlib
-import shutil
-import statistics
 import sys
-from collections.abc import Sequence
 
 sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[2] / folder) for folder in ("src", "")]
 
-from tests.bench import contestants, memory  # noqa: E402
+from tests.bench import contestants, memory, table  # noqa: E402
 from tests.bench.cases import CASES, Case  # noqa: E402
 from tests.bench.contestants import Contestant  # noqa: E402
-from tests.bench.measure import Meter, Sample  # noqa: E402
-
-WARM_UPS = 2
-ROW = "{:24}{:>10}{:>10}{:>8}{:>12}{:>10}{:>8}{:>8}"
+from tests.bench.measure import Meter  # noqa: E402
 
 
 def main() -> int:
     options = _options()
     with contextlib.ExitStack() as stack:
-        rivals = [stack.enter_context(contestants.pyctr())]
-        if shutil.which("podman"):
-            rivals.append(stack.enter_context(contestants.podman()))
+        rivals = contestants.all_of(stack)
         meter = Meter()
-        _print_head(meter, rivals, options.runs)
+        table.print_head(meter, rivals, options.runs)
         for case in CASES:
-            if _wanted(case.name, options.only):
-                print(_row(case, measure(case, rivals, meter, options.runs)), flush=True)
-        if _wanted("memory", options.only):
+            if table.is_wanted(case.name, options.only):
+                _measure(case, rivals, meter, options.runs)
+        if table.is_wanted("memory", options.only):
             _print_memory(rivals)
     return 0
 
@@ -53,52 +45,12 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _wanted(name: str, words: list[str] | None) -> bool:
-    return not words or any(word in name for word in words)
-
-
-def measure(case: Case, rivals: list[Contestant], meter: Meter, runs: int) -> list[list[Sample]]:
-    """The samples of each rival, taken in turn."""
+def _measure(case: Case, rivals: list[Contestant], meter: Meter, runs: int) -> None:
     for rival in rivals:
         case.prepare(rival)
-    samples: list[list[Sample]] = [[] for _ in rivals]
-    for count in range(WARM_UPS + runs):
-        for rival, taken in zip(rivals, samples, strict=True):
-            sample = meter.run([*rival.argv, *case.words(rival)], rival.environment)
-            if count >= WARM_UPS:
-                taken.append(sample)
+    table.print_row(case.name, case.aim, table.taken_in_turn(rivals, case.words, meter, runs))
     for rival in rivals:
         case.clear(rival)
-    return samples
-
-
-def _print_head(meter: Meter, rivals: list[Contestant], runs: int) -> None:
-    print(f"medians of {runs} runs each, in ms; {' against '.join(rival.name for rival in rivals)}")
-    if not meter.reads_cgroups:
-        print("no delegated cgroup: no CPU time; packaging/test --shell makes one")
-    print(ROW.format("", "wall", "podman", "ratio", "CPU", "podman", "ratio", "aim"))
-
-
-def _row(case: Case, samples: list[list[Sample]]) -> str:
-    walls = [statistics.median(sample.wall for sample in taken) for taken in samples]
-    cpus = [_median_cpu(taken) for taken in samples]
-    return ROW.format(case.name, *_cells(walls), *_cells(cpus), f"{case.aim:.2f}").rstrip()
-
-
-def _median_cpu(taken: list[Sample]) -> float | None:
-    known = [sample.cpu for sample in taken if sample.cpu is not None]
-    return statistics.median(known) if known else None
-
-
-def _cells(values: Sequence[float | None]) -> tuple[str, str, str]:
-    """Ours, theirs, the ratio; `-` for what is not known."""
-    ours, theirs = values[0], values[1] if len(values) > 1 else None
-    ratio = f"{ours / theirs:.2f}" if ours is not None and theirs else "-"
-    return _milliseconds(ours), _milliseconds(theirs), ratio
-
-
-def _milliseconds(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1000:.1f}"
 
 
 def _print_memory(rivals: list[Contestant]) -> None:
