@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyctr.cli.reader import Options
 
-_ALL = "WARNING! This will remove all images without a container."
+_ALL = "WARNING! This will remove all images without a container, and all manifest lists."
 _DANGLING = "WARNING! This will remove all images without a name."
 
 
@@ -36,7 +36,7 @@ COMMAND = Command(
     summary="Remove images that nothing needs",
     handler=prune,
     options=(
-        Option(("--all", "-a"), "Also images with a name, when no container uses them"),
+        Option(("--all", "-a"), "Also images with a name, when no container uses them, and manifest lists"),
         Option(("--filter",), "Only images that fit: label=, until=", "list", "FILTER"),
         Option(("--force", "-f"), "Do not ask"),
         Option(("--build-cache",), unsupported=True),

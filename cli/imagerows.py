@@ -5,7 +5,7 @@ import time
 from pyctr.engine import imagefilters, timestamps
 from pyctr.engine import images as engine
 from pyctr.rootless.values import Value
-from pyctr.storage import images, sweep
+from pyctr.storage import sweep
 from pyctr.storage.images import Image
 
 TYPE_CHECKING = False
@@ -26,6 +26,7 @@ class Row(Value):
     name: str
     names: tuple[str, ...]
     image: Image | None
+    is_list: bool = False
 
     def created(self) -> int:
         """Nanoseconds since 1970."""
@@ -38,10 +39,10 @@ def find(store: "Store", options: "Options", arguments: "tuple[str, ...]") -> li
     patterns = [text.partition("=")[2] for text in filters if text.startswith("reference=")]
     wanted = [imagefilters.by_reference(store, pattern) for pattern in patterns]
     rows = []
-    for each in imagefilters.select(store, images.list_images(store), filters):
+    for each in imagefilters.select(store, engine.everything(store), filters):
         for name in each.names or ("",):
             if not wanted or any([test(each.replace(names=(name,))) for test in wanted]):
-                rows.append(Row(each.id, name, each.names, each.image))
+                rows.append(Row(each.id, name, each.names, each.image, each.is_list))
     return sorted(rows, key=lambda row: _order(row, options.sort))
 
 
@@ -126,6 +127,7 @@ def _json_row(store: "Store", each: Row, image: Image) -> "dict[str, Any]":
         **({"Names": list(each.names)} if each.names else {}),
         "Digest": image.manifest_digest,
         "History": list(each.names),
+        **({"IsManifestList": True} if each.is_list else {}),
         "Created": each.created() // 1_000_000_000,
         "CreatedAt": image.created or "0001-01-01T00:00:00Z",
     }

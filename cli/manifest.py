@@ -8,12 +8,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyctr.cli.reader import Options
+    from pyctr.image.lookup import Meant
     from pyctr.image.manifest import Platform
     from pyctr.image.manifestlist import Changes
+    from pyctr.image.reference import Reference
     from pyctr.storage.manifestlists import ManifestList
 
 
 def create(options: "Options", arguments: "tuple[str, ...]") -> int:
+    from pyctr.engine import images
     from pyctr.image import manifestlist
 
     found = pairs(options.annotation)
@@ -23,7 +26,7 @@ def create(options: "Options", arguments: "tuple[str, ...]") -> int:
             made = added(made, image, options)
     except BaseException:
         if not options.amend:
-            manifestlist.remove(options.store, made.name)
+            images.remove_list(options.store, made.id)
         raise
     print(made.id)
     return 0
@@ -51,7 +54,7 @@ def added(to: "ManifestList", image: str, options: "Options") -> "ManifestList":
         access_of(options),
         wanted=platform_of(options),
         every=options.all,
-        changes=changes_of(options, annotated=to.name),
+        changes=changes_of(options),
     )
 
 
@@ -63,7 +66,7 @@ def platform_of(options: "Options") -> "Platform":
     return platform.wanted(arch=given["arch"], os_name=given["os"], variant=given["variant"])
 
 
-def changes_of(options: "Options", annotated: str = "") -> "Changes":
+def changes_of(options: "Options") -> "Changes":
     """What the options say about an entry. The annotations of `create` are those of the list."""
     from pyctr.image.manifestlist import Changes
 
@@ -136,20 +139,21 @@ def described(options: "Options", name: str) -> "dict[str, Any]":
 def push(options: "Options", arguments: "tuple[str, ...]") -> int:
     from pyctr.image import manifestlist
 
-    made = manifestlist.find(options.store, arguments[0])
-    push_list(made, arguments[1] if len(arguments) > 1 else "", options, every=options.all)
+    found = manifestlist.meant(options.store, arguments[0])
+    push_list(found, arguments[1] if len(arguments) > 1 else "", options, every=options.all)
     if options.rm:
-        from pyctr.storage import manifestlists
+        from pyctr.engine import images
 
-        manifestlists.remove(options.store, made.name)
+        images.remove_list(options.store, found.id)
     return 0
 
 
-def push_list(made: "ManifestList", to: str, options: "Options", *, every: bool = True) -> None:
+def push_list(found: "Meant", to: str, options: "Options", *, every: bool = True) -> None:
     """Pushes a list to where its name says, or to a destination."""
     from pyctr.cli import progress
     from pyctr.cli.push import access_of, refuse_elsewhere, wishes_of, write_digest
-    from pyctr.image import listpush, places, reference
+    from pyctr.image import listpush, places
+    from pyctr.storage import manifestlists
 
     refuse_elsewhere(to)
     if place := places.parse(to):
@@ -157,17 +161,25 @@ def push_list(made: "ManifestList", to: str, options: "Options", *, every: bool 
             f"a manifest list cannot be pushed to {place.transport}: this is not supported yet",
             "Push it to a registry, or its images one by one.",
         )
-    target = reference.normalize(to.removeprefix("docker://") or made.name)
     digest = listpush.push_list(
         options.store,
-        made,
-        target,
+        manifestlists.read(options.store, found.id),
+        target_of(found, to),
         wishes_of(options),
         access_of(options),
         progress.choose(quiet=options.quiet),
         every=every,
     )
     write_digest(digest, options)
+
+
+def target_of(found: "Meant", to: str) -> "Reference":
+    """Where a list goes: to the destination, else to the name that it was found by."""
+    from pyctr.image import reference
+
+    if not (to or found.name):
+        raise PyctrError(f"where is the manifest list {found.id[:12]} to go?", "Name a destination.")
+    return reference.normalize(to.removeprefix("docker://") or found.name)
 
 
 def remove(options: "Options", arguments: "tuple[str, ...]") -> int:
@@ -179,29 +191,27 @@ def remove(options: "Options", arguments: "tuple[str, ...]") -> int:
 
 
 def rm(options: "Options", arguments: "tuple[str, ...]") -> int:
-    from pyctr.cli.failure import warn_kept
-    from pyctr.storage import sweep
-
-    try:
-        return max([rm_one(name, options) for name in arguments])
-    finally:
-        warn_kept(sweep.sweep(options.store).kept)
+    return max([rm_one(name, options) for name in arguments])
 
 
 def rm_one(name: str, options: "Options") -> int:
     """Removes a list, or tells why not; the exit code it stands for."""
     from pyctr.cli import targets
+    from pyctr.cli.failure import warn_kept
+    from pyctr.engine import images
     from pyctr.image import manifestlist
     from pyctr.storage.manifestlists import NoSuchList
 
     try:
-        full, identifier = manifestlist.remove(options.store, name)
+        removed = images.remove_list(options.store, manifestlist.meant(options.store, name).id)
     except NoSuchList as error:
         error.exit_code = 1
         return 0 if options.ignore else targets.complain(error)
     except (PyctrError, OSError) as error:
         return targets.complain(error)
-    print(f"Untagged: {full}" + (f"\nDeleted: {identifier}" if identifier else ""), flush=True)
+    print("".join([f"Untagged: {each}\n" for each in removed.untagged]), end="")
+    print(f"Deleted: {removed.deleted}", flush=True)
+    warn_kept(removed.kept)
     return 0
 
 
@@ -210,7 +220,7 @@ def exists(options: "Options", arguments: "tuple[str, ...]") -> int:
     from pyctr.storage.manifestlists import NoSuchList
 
     try:
-        manifestlist.find(options.store, arguments[0])
+        manifestlist.meant(options.store, arguments[0])
     except NoSuchList:
         return 1
     return 0

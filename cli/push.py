@@ -10,24 +10,24 @@ if TYPE_CHECKING:
     from pyctr.image.places import Place
     from pyctr.image.rendering import Wishes
     from pyctr.image.transport import Access
-    from pyctr.storage.manifestlists import ManifestList
 
 _ELSEWHERE = ("docker-daemon:", "containers-storage:")
 
 
 def push(options: "Options", arguments: "tuple[str, ...]") -> int:
     from pyctr.cli import progress
-    from pyctr.image import lookup, manifestlist, places
+    from pyctr.image import lookup, places
     from pyctr.image import push as images
 
     name, to = arguments[0], arguments[1] if len(arguments) > 1 else ""
     refuse_elsewhere(to)
-    if exact := manifestlist.named(options.store, name):
-        return push_list(exact, to, options)
-    try:
-        found = lookup.find(options.store, name)
-    except lookup.NoSuchImage:
-        return push_list(list_for(name, options), to, options)
+    meant = lookup.meant(options.store, name)
+    if meant.is_list:
+        from pyctr.cli import manifest
+
+        manifest.push_list(meant, to, options)
+        return 0
+    found = lookup.find(options.store, name)
     if place := places.parse(to):
         write_digest(save(found, place, options), options)
         return 0
@@ -54,24 +54,6 @@ def save(found: "Found", place: "Place", options: "Options") -> str:
     given = (place.name,) if place.name else (found.name,) if place.is_file() and found.name else ()
     chosen = saving.Chosen(found.image, given)
     return saving.save(options.store, [chosen], place, wishes, progress.choose(quiet=options.quiet))
-
-
-def list_for(name: str, options: "Options") -> "ManifestList":
-    """The manifest list of that name. NoSuchImage when there is none either."""
-    from pyctr.image import lookup, manifestlist
-    from pyctr.storage.manifestlists import NoSuchList
-
-    try:
-        return manifestlist.find(options.store, name)
-    except NoSuchList:
-        raise lookup.NoSuchImage(name) from None
-
-
-def push_list(found: "ManifestList", to: str, options: "Options") -> int:
-    from pyctr.cli import manifest
-
-    manifest.push_list(found, to, options)
-    return 0
 
 
 def refuse_elsewhere(to: str) -> None:

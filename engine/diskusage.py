@@ -11,7 +11,7 @@ from pyctr.engine import listing, truth, usage
 from pyctr.engine import volumes as engine_volumes
 from pyctr.rootless.errors import BrokenRecord, PyctrError
 from pyctr.rootless.values import Value
-from pyctr.storage import blobs, images, layers, paths, records, sweep, volumes
+from pyctr.storage import blobs, layers, paths, records, sweep, volumes
 from pyctr.storage.images import Image
 
 TYPE_CHECKING = False
@@ -75,8 +75,8 @@ class Summary(Value):
 def measure(store: paths.Store) -> Usage:
     """What is on disk now. Takes no lock."""
     found = listing.list_containers(store)
-    rows = [(row, row.image) for row in images.list_images(store) if row.image is not None]
-    parts = {image.id: _parts(store, image) for _, image in rows}
+    rows = [(row, row.image) for row in engine_images.everything(store) if row.image is not None]
+    parts = {image.id: _parts(store, image, is_list=row.is_list) for row, image in rows}
     every = {part: size for each in parts.values() for part, size in each.items()}
     counts = Counter([part for each in parts.values() for part in each])
     users = Counter([each.summary.image for each in found])
@@ -91,8 +91,10 @@ def measure(store: paths.Store) -> Usage:
     )
 
 
-def _parts(store: paths.Store, image: Image) -> dict[str, int]:
-    """Every blob and unpacked layer of an image, with its bytes."""
+def _parts(store: paths.Store, image: Image, *, is_list: bool) -> dict[str, int]:
+    """Every blob and unpacked layer of an image, with its bytes. A list takes its record."""
+    if is_list:
+        return {image.id: image.size}
     found = {}
     for digest in (image.manifest_digest, image.config_digest, *[layer.digest for layer in image.layers]):
         try:

@@ -87,8 +87,13 @@ def by_containers(store: "Store", value: str) -> "Test":
     return lambda row: bool(sweep.users_of(store, row.id)) == wanted
 
 
+def by_kind(_store: "Store", value: str) -> "Test":
+    wanted = truth("manifest", value)
+    return lambda row: row.is_list == wanted
+
+
 def never(key: str) -> "Maker":
-    """A property that no image here has: intermediate layers, read-only stores, manifest lists."""
+    """A property that no image here has: intermediate layers, read-only stores."""
 
     def make(_store: "Store", value: str) -> "Test":
         wanted = truth(key, value)
@@ -121,7 +126,7 @@ MAKERS: "dict[str, Maker]" = {
     "id": by_id,
     "intermediate": never("intermediate"),
     "label": by_label,
-    "manifest": never("manifest"),
+    "manifest": by_kind,
     "readonly": never("readonly"),
     "reference": by_reference,
     "since": by_creation(earlier=False),

@@ -1,5 +1,7 @@
 """What both doors do with local images: list, tag, untag, remove, prune, inspect."""
 
+import os
+
 from pyctr.image import lookup, reference
 from pyctr.rootless import jsontext
 from pyctr.rootless.errors import BrokenRecord, InUse, NoSuchObject, PyctrError
@@ -10,7 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from pyctr.storage.images import Image
+    from pyctr.image.lookup import Meant
+    from pyctr.storage.images import Image, Listed
     from pyctr.storage.paths import Store
 
 
@@ -43,14 +46,20 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def tag(store: "Store", image: str, targets: "tuple[str, ...]") -> None:
-    """Gives a local image more names. NoSuchImage; PyctrError for a wrong name."""
+    """Gives a local image or list more names. NoSuchImage; PyctrError for a wrong name."""
     full = [local_name(target) for target in targets]
     with images.making(store):
-        found = lookup.find(store, image)
-        record = images.read_name(store, found.name) if found.name else None
-        digest = record.manifest_digest if record else found.image.manifest_digest
+        found = lookup.meant(store, image)
+        digest = "" if found.is_list else _tagged_digest(store, found)
         for name in full:
-            images.add_name(store, name, found.image.id, digest)
+            images.add_name(store, name, found.id, digest, is_list=found.is_list)
+
+
+def _tagged_digest(store: "Store", found: "Meant") -> str:
+    """The digest by which a name was fetched; that of the image if it has no name."""
+    image = images.image_of(store, found.id, found.name)
+    record = images.read_name(store, found.name) if found.name else None
+    return record.manifest_digest if record else image.manifest_digest
 
 
 def local_name(text: str) -> str:
@@ -62,8 +71,10 @@ def local_name(text: str) -> str:
 
 
 def untag(store: "Store", image: str, names: "tuple[str, ...]") -> tuple[str, ...]:
-    """Takes names away from a local image, all when none is named; the names. NoSuchImage, PyctrError."""
-    found = lookup.lookup(store, image)
+    """Takes names away from a local image or list, all when none is named; the names. NoSuchImage,
+    PyctrError.
+    """
+    found = lookup.meant(store, image)
     known = images.names_of(store, found.id)
     full = [local_name(name) for name in names] if names else known
     for name in full:
@@ -103,24 +114,20 @@ def _remove_seen(store: "Store", name: str, *, force: bool) -> Removed:
             "Remove the names one by one, or use --force.",
         )
     expected = (found.name,) if found.name else names
+    if found.is_list:
+        return remove_list(store, found.id, expected=expected)
     return remove_whole(store, found.id, force=force, expected=expected)
 
 
-class _Target(Value):
-    id: str
-    name: str
-
-
-def _find(store: "Store", name: str) -> _Target:
-    """Like `lookup.find`, but finds a broken image by its id or name too: it must be removable."""
+def _find(store: "Store", name: str) -> "Meant":
+    """Like `lookup.meant`, but finds an image by a broken name too: it must be removable."""
     try:
-        found = lookup.find(store, name)
-        return _Target(found.image.id, found.name)
+        return lookup.meant(store, name)
     except BrokenRecord:
         for row in images.list_images(store):
             given = [name, *[str(each) for each in reference.candidates(reference.parse(name))]]
             if row.id and (row.id.startswith(name) or any([each in row.names for each in given])):
-                return _Target(row.id, "")
+                return lookup.Meant(row.id)
         raise
 
 
@@ -138,6 +145,20 @@ def remove_whole(
                 pass  # somebody else was faster
     names, swept = sweep.remove_image(store, image_id, expected=expected)
     return Removed(names, image_id, swept.kept)
+
+
+def remove_list(store: "Store", list_id: str, *, expected: "tuple[str, ...] | None" = None) -> Removed:
+    """Removes a manifest list with all its names; its images stay. NoSuchList. Renamed: see `sweep`."""
+    names, swept = sweep.remove_list(store, list_id, expected=expected)
+    return Removed(names, list_id, swept.kept)
+
+
+def everything(store: "Store") -> "list[Listed]":
+    """All images and manifest lists, as rows of `images`."""
+    from pyctr.engine import manifestlists
+
+    lists = manifestlists.rows(store) if os.path.isdir(store.manifest_lists()) else []
+    return [*images.list_images(store), *lists]
 
 
 def inspect_image(store: "Store", name: str) -> "dict[str, Any]":
@@ -179,7 +200,9 @@ def repo_digests(store: "Store", image: "Image", names: "tuple[str, ...]") -> li
     found = []
     for name in names:
         record = images.read_name(store, name)
-        digests = [image.manifest_digest, *([record.manifest_digest] if record else [])]
+        digests = [image.manifest_digest]
+        if record and record.manifest_digest:
+            digests.append(record.manifest_digest)
         found += [f"{split_name(name)[0]}@{digest}" for digest in digests]
     return sorted(set(found))
 
@@ -216,20 +239,21 @@ def annotations(store: "Store", image: "Image") -> "dict[str, Any]":
 
 
 def prune(store: "Store", *, every: bool = False, filters: "tuple[str, ...]" = ()) -> Pruned:
-    """Removes images without a name, with `every` all that no container uses.
+    """Removes images and manifest lists without a name, with `every` all that no container uses.
 
-    Then sweeps what nothing refers to. Broken images stay.
+    Then sweeps what nothing refers to. Broken ones stay.
     """
     from pyctr.engine import imagefilters
 
-    rows = imagefilters.select(store, images.list_images(store), filters, imagefilters.PRUNE)
+    rows = imagefilters.select(store, everything(store), filters, imagefilters.PRUNE)
     gone = []
     freed = 0
     for row in rows:
         if row.image is None or (row.names and not every):
             continue
+        remove = sweep.remove_list if row.is_list else sweep.remove_image
         try:
-            _names, swept = sweep.remove_image(store, row.id, expected=row.names)
+            _names, swept = remove(store, row.id, expected=row.names)
         except (InUse, NoSuchObject, sweep.Renamed):
             continue
         gone.append(row.id)

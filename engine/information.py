@@ -223,8 +223,9 @@ def counts(store: "Store") -> "dict[str, int]":
 
 def images(store: "Store") -> int:
     from pyctr.storage import images as records
+    from pyctr.storage import manifestlists
 
-    return len(records.image_ids(store))
+    return len(records.image_ids(store)) + len(manifestlists.ids(store))
 
 
 def space(path: str) -> "tuple[int, int]":

@@ -1,7 +1,10 @@
 """Finding a local image by what a user types: a name, a digest, an id or the beginning of one.
 
-On the path of `run`. The order is podman's: names first, then ids, then names that end alike.
+On the path of `run`. The order is podman's: names first, then ids, then names that end alike. A manifest
+list has a name and an id too; as an image it is the one in it that is for this machine.
 """
+
+import os
 
 from pyctr.image import reference
 from pyctr.image.reference import Reference, is_hex
@@ -11,6 +14,7 @@ from pyctr.storage import images
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyctr.image.manifest import Platform
     from pyctr.storage.images import Image
     from pyctr.storage.paths import Store
 
@@ -26,6 +30,16 @@ class NoSuchImage(NoSuchObject):
         self.args = (self.message,)
 
 
+class Meant(Value):
+    """What is meant, readable or not: an image or a list by its whole id, and the full name that led to it,
+    empty when it was its id.
+    """
+
+    id: str
+    name: str = ""
+    is_list: bool = False
+
+
 class Found(Value):
     """An image and the full name by which it was found, empty when it was its id."""
 
@@ -38,8 +52,20 @@ def lookup(store: "Store", name: str) -> "Image":
     return find(store, name).image
 
 
-def find(store: "Store", name: str) -> Found:
-    """Like `lookup`, with the full name that led to it."""
+def find(store: "Store", name: str, wanted: "Platform | None" = None) -> Found:
+    """Like `lookup`, with the full name that led to it. Of a list it is the image for the `wanted` platform,
+    else this machine's.
+    """
+    found = meant(store, name)
+    if not found.is_list:
+        return Found(images.image_of(store, found.id, found.name), found.name)
+    from pyctr.image import instances
+
+    return Found(instances.local(store, found, wanted), found.name)
+
+
+def meant(store: "Store", name: str) -> Meant:
+    """The image or list that `name` means. Raises NoSuchImage; PyctrError for a wrong or ambiguous name."""
     prefix = name.removeprefix("sha256:")
     if is_hex(prefix) and (prefix != name or len(prefix) == ID_LENGTH):
         return _by_id(store, prefix) or _by_digest(store, name, "") or _none(name)
@@ -63,19 +89,28 @@ def candidates(store: "Store", parsed: Reference) -> tuple[Reference, ...]:
     return registries.local_candidates(store, parsed)
 
 
-def _by_name(store: "Store", full: tuple[str, ...]) -> Found | None:
-    name = images.find_name(store, full)
-    return Found(images.find_image(store, (name,)), name) if name else None
+def _by_name(store: "Store", full: tuple[str, ...]) -> Meant | None:
+    for name in full:
+        record = images.read_name(store, name)
+        if record is not None:
+            return Meant(record.image, name, record.is_list)
+    return None
 
 
-def _by_id(store: "Store", prefix: str) -> Found | None:
-    try:
-        return Found(images.find_image(store, (), prefix))
-    except NoSuchObject:
-        return None
+def _by_id(store: "Store", prefix: str) -> Meant | None:
+    """The image or list whose id begins so. PyctrError when several do."""
+    found = [Meant(each) for each in images.image_ids(store) if each.startswith(prefix)]
+    if os.path.isdir(store.manifest_lists()):
+        from pyctr.storage import manifestlists
+
+        ids = manifestlists.ids(store)
+        found += [Meant(each, is_list=True) for each in ids if each.startswith(prefix)]
+    if len(found) > 1:
+        raise PyctrError(f"image id {prefix} is ambiguous: it fits {len(found)} images", "Give more digits.")
+    return found[0] if found else None
 
 
-def _by_digest(store: "Store", digest: str, *repositories: str) -> Found | None:
+def _by_digest(store: "Store", digest: str, *repositories: str) -> Meant | None:
     """The image whose manifest (or the index before it) has this digest, by a name in these repositories."""
     if not digest:
         return None
@@ -87,7 +122,7 @@ def _by_digest(store: "Store", digest: str, *repositories: str) -> Found | None:
     return None
 
 
-def _with_digest(store: "Store", name: str, digest: str) -> Found | None:
+def _with_digest(store: "Store", name: str, digest: str) -> Meant | None:
     """The image of a name, if it has this digest. What cannot be read may be another image: it has not."""
     try:
         record = images.read_name(store, name)
@@ -95,11 +130,11 @@ def _with_digest(store: "Store", name: str, digest: str) -> Found | None:
     except (BrokenRecord, NoSuchObject):
         return None
     if record and image and digest in (record.manifest_digest, image.manifest_digest):
-        return Found(image, name)
+        return Meant(image.id, name)
     return None
 
 
-def _by_ending(store: "Store", parsed: Reference) -> Found | None:
+def _by_ending(store: "Store", parsed: Reference) -> Meant | None:
     """A short name also means an image of any registry whose name ends alike, if there is just one."""
     if parsed.domain:
         return None
@@ -116,7 +151,7 @@ def _repository(name: str) -> str:
     return name.partition("@")[0] if "@" in name else name.rpartition(":")[0]
 
 
-def _none(name: str) -> Found:
+def _none(name: str) -> Meant:
     raise NoSuchImage(name)
 
 

@@ -4,20 +4,21 @@ Sources: podman-manifest(1) and its parts; OCI image-spec, image-index.md; the d
 Manifest Version 2, Schema 2" for docker's lists.
 """
 
+import datetime
 import json
 import os
 from collections.abc import Sequence
 from typing import Any
 
 from pyctr.image import lookup, manifest, platform, reference
-from pyctr.image.lookup import NoSuchImage
+from pyctr.image.lookup import Meant, NoSuchImage
 from pyctr.image.manifest import Config, Descriptor, Index, Invalid
 from pyctr.image.reference import Reference
-from pyctr.rootless.errors import BrokenRecord, PyctrError
+from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
 from pyctr.storage import blobs, images, manifestlists, paths
 from pyctr.storage.images import Image
-from pyctr.storage.manifestlists import Entry, ManifestList
+from pyctr.storage.manifestlists import Entry, ManifestList, NoSuchList
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,43 +57,21 @@ def full_name(name: str) -> str:
     return str(parsed)
 
 
-def find(store: paths.Store, name: str) -> ManifestList:
-    """The list that a user means by a name or an id. NoSuchList, PyctrError."""
-    prefix = name.removeprefix("sha256:")
-    full = () if _is_id(name) else reference.candidates(reference.parse(name))
-    names = tuple([str(each) for each in full])
-    return manifestlists.find(store, names, prefix if reference.is_hex(prefix) else "")
-
-
-def _is_id(text: str) -> bool:
-    """Whether it can be no name: a few hexadecimal digits may be one."""
-    prefix = text.removeprefix("sha256:")
-    return reference.is_hex(prefix) and (prefix != text or len(prefix) == lookup.ID_LENGTH)
-
-
-def named(store: paths.Store, name: str) -> ManifestList | None:
-    """The list of exactly this name, if no image has a better one: what merely ends alike comes later."""
-    if _is_id(name):
-        return None
-    lists = manifestlists.names(store)
-    for each in lookup.candidates(store, reference.parse(name)):
-        if images.read_name(store, str(each)):
-            return None
-        if str(each) in lists:
-            return manifestlists.read(store, str(each))
-    return None
-
-
-def remove(store: paths.Store, name: str) -> tuple[str, str]:
-    """Removes a list, by its name also a broken one; its full name, and its id if that can be told."""
+def meant(store: paths.Store, name: str) -> Meant:
+    """The list, readable or not, that a user means by a name or an id. NoSuchList, PyctrError."""
+    manifestlists.ids(store)  # those of an older pyctr get their names
     try:
-        found = find(store, name)
-        full, identifier = found.name, found.id
-    except BrokenRecord:
-        candidates = [str(each) for each in reference.candidates(reference.parse(name))]
-        full, identifier = next(each for each in candidates if each in manifestlists.names(store)), ""
-    manifestlists.remove(store, full)
-    return full, identifier
+        found = lookup.meant(store, name)
+    except NoSuchImage:
+        raise NoSuchList(str(reference.normalize(name, reference.LOCAL_DOMAIN))) from None
+    if not found.is_list:
+        raise NoSuchList(f"{name} (it is an image)")
+    return found
+
+
+def find(store: paths.Store, name: str) -> ManifestList:
+    """The list that a user means by a name or an id. NoSuchList, BrokenRecord, PyctrError."""
+    return manifestlists.read(store, meant(store, name).id)
 
 
 def create(
@@ -100,19 +79,30 @@ def create(
 ) -> ManifestList:
     """An empty list; with `amend` the one that has the name already. PyctrError when the name is taken."""
     full = full_name(name)
+    manifestlists.ids(store)
     with images.making(store), manifestlists.lock(store):
-        try:
-            made = manifestlists.read(store, full)
-        except manifestlists.NoSuchList:
-            made = ManifestList(manifestlists.VERSION, os.urandom(32).hex(), full)
+        record = images.read_name(store, full)
+        if record is not None:
+            _check_taken(full, record, amend=amend)
+            made = manifestlists.read(store, record.image)
         else:
-            if not amend:
-                raise PyctrError(f"a manifest list {full} exists already", "Use --amend to change it.")
-        if images.read_name(store, full):
-            raise PyctrError(f"{full} is the name of an image", "Choose another name, or untag the image.")
+            made = ManifestList(manifestlists.VERSION, os.urandom(32).hex(), _now())
         made = made.replace(annotations={**made.annotations, **(annotations or {})})
         manifestlists.write(store, made)
+        if record is None:
+            images.add_name(store, full, made.id, "", is_list=True)
     return made
+
+
+def _check_taken(full: str, record: images.ImageName, *, amend: bool) -> None:
+    if not record.is_list:
+        raise PyctrError(f"{full} is the name of an image", "Choose another name, or untag the image.")
+    if not amend:
+        raise PyctrError(f"a manifest list {full} exists already", "Use --amend to change it.")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
 
 
 def add(
@@ -132,7 +122,7 @@ def add(
     with images.making(store):
         entries = _entries(store, name, access, wanted, every=every)
         with manifestlists.lock(store):
-            current = manifestlists.read(store, to.name)
+            current = manifestlists.read(store, to.id)
             new = {entry.digest: changes.applied(entry) for entry in entries}
             kept = [entry for entry in current.entries if entry.digest not in new]
             current = current.replace(entries=(*kept, *new.values()))
@@ -234,7 +224,7 @@ def annotate(store: paths.Store, to: ManifestList, image: str, changes: Changes)
     """Changes what a list says of one of its images. PyctrError when it has no such image."""
     digest = _digest_in(store, to, image)
     with images.making(store), manifestlists.lock(store):
-        current = manifestlists.read(store, to.name)
+        current = manifestlists.read(store, to.id)
         entries = [changes.applied(each) if each.digest == digest else each for each in current.entries]
         current = current.replace(entries=tuple(entries))
         manifestlists.write(store, current)
@@ -243,14 +233,18 @@ def annotate(store: paths.Store, to: ManifestList, image: str, changes: Changes)
 
 def annotate_index(store: paths.Store, to: ManifestList, annotations: dict[str, str]) -> ManifestList:
     """Adds annotations to a list as a whole."""
-    return create(store, to.name, amend=True, annotations=annotations)
+    with images.making(store), manifestlists.lock(store):
+        current = manifestlists.read(store, to.id)
+        current = current.replace(annotations={**current.annotations, **annotations})
+        manifestlists.write(store, current)
+    return current
 
 
 def remove_entry(store: paths.Store, to: ManifestList, image: str) -> ManifestList:
     """Takes an image out of a list. PyctrError when it is not in it."""
     digest = _digest_in(store, to, image)
     with images.making(store), manifestlists.lock(store):
-        current = manifestlists.read(store, to.name)
+        current = manifestlists.read(store, to.id)
         kept = tuple([entry for entry in current.entries if entry.digest != digest])
         current = current.replace(entries=kept)
         manifestlists.write(store, current)
@@ -267,8 +261,8 @@ def _digest_in(store: paths.Store, manifests: ManifestList, image: str) -> str:
             pass
     if image not in known:
         raise PyctrError(
-            f"{image} is not in the manifest list {manifests.name}",
-            f"pyctr manifest inspect {manifests.name} shows what is.",
+            f"{image} is not in the manifest list {manifests.id[:12]}",
+            f"pyctr manifest inspect {manifests.id[:12]} shows what is.",
         )
     return image
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from pyctr.image.manifest import Platform
     from pyctr.image.progress import Progress
     from pyctr.storage.images import Image
     from pyctr.storage.paths import Store
@@ -73,19 +74,23 @@ def pull_if_needed(
 
 def _local(store: "Store", name: str, options: PullOptions) -> Found | None:
     """The local image, unless it is for another platform than the one asked for."""
+    wanted = _wanted(options) if options.wants_platform() else None
     try:
-        found = lookup.find(store, name)
+        found = lookup.find(store, name, wanted)
     except NoSuchImage:
         return None
-    if options.wants_platform():
+    if wanted:
         from pyctr.image import platform
 
-        wanted = platform.wanted(
-            options.platform, arch=options.arch, os_name=options.os, variant=options.variant
-        )
         if platform.mismatch(wanted, found.image.architecture, found.image.os):
             return None
     return found
+
+
+def _wanted(options: PullOptions) -> "Platform":
+    from pyctr.image import platform
+
+    return platform.wanted(options.platform, arch=options.arch, os_name=options.os, variant=options.variant)
 
 
 def _pulled(

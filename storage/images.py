@@ -13,7 +13,6 @@ from pyctr.storage import paths, records
 
 IMAGE_VERSION = 1
 NAME_VERSION = 1
-_ID_LENGTH = 64
 
 
 class ImageLayer(Value):
@@ -53,20 +52,24 @@ class Image(Value):
 
 
 class ImageName(Value):
-    """Which image a name means, and by which manifest (or index) digest it was fetched."""
+    """Which image a name means, and by which manifest (or index) digest it was fetched; or which list."""
 
     version: int
     image: str  # id
-    manifest_digest: str
+    manifest_digest: str  # empty for a list
+    is_list: bool = False  # `image` is the id of a manifest list
 
 
 class Listed(Value):
-    """One row of `images`: a broken record has no `image` but an `error`."""
+    """One row of `images`: a broken record has no `image` but an `error`. Of a manifest list `image` tells
+    what a list can have of one.
+    """
 
     id: str
     names: tuple[str, ...]
     image: Image | None = None
     error: str = ""
+    is_list: bool = False
 
 
 def making(store: paths.Store) -> records.Lock:
@@ -94,9 +97,11 @@ def put_image(store: paths.Store, image: Image) -> None:
     refresh_index(store)
 
 
-def add_name(store: paths.Store, name: str, image_id: str, manifest_digest: str) -> None:
-    """Lets a full reference mean this image, whatever it meant before. The caller holds `making`."""
-    record = ImageName(NAME_VERSION, image_id, manifest_digest)
+def add_name(
+    store: paths.Store, name: str, image_id: str, manifest_digest: str, *, is_list: bool = False
+) -> None:
+    """Lets a full reference mean this image or list, whatever it meant before. The caller holds `making`."""
+    record = ImageName(NAME_VERSION, image_id, manifest_digest, is_list)
     with _names_lock(store):
         records.write_record(store.image_name(name), record, durable=True)
     refresh_index(store)
@@ -168,40 +173,18 @@ def find_name(store: paths.Store, candidates: tuple[str, ...]) -> str | None:
     return None
 
 
-def find_image(store: paths.Store, candidates: tuple[str, ...], id_prefix: str | None = None) -> Image:
-    """The image that a full reference names (the first that does), or whose id starts with `id_prefix`.
-
-    NoSuchObject; PyctrError when the prefix fits several; BrokenRecord.
+def image_of(store: paths.Store, image_id: str, name: str = "") -> Image:
+    """The record of an image, which `name` led to if it is given: then it must be there. NoSuchObject,
+    BrokenRecord.
     """
-    name = find_name(store, candidates)
-    if name is not None:
-        return _named_image(store, name)
-    if id_prefix:
-        return read_image(store, _complete_id(store, id_prefix))
-    raise NoSuchObject("image", candidates[0] if candidates else "")
-
-
-def _named_image(store: paths.Store, name: str) -> Image:
-    record = read_name(store, name)
-    if record is None:
-        raise NoSuchObject("image", name)
     try:
-        return read_image(store, record.image)
+        return read_image(store, image_id)
     except NoSuchObject:
+        if not name or read_name(store, name) is None:
+            raise
         raise BrokenRecord(
-            f"image {name} has no record: {store.image(record.image)} is missing", "Pull or load it again."
+            f"image {name} has no record: {store.image(image_id)} is missing", "Pull or load it again."
         ) from None
-
-
-def _complete_id(store: paths.Store, prefix: str) -> str:
-    if len(prefix) == _ID_LENGTH:
-        return prefix
-    found = [image_id for image_id in image_ids(store) if image_id.startswith(prefix)]
-    if not found:
-        raise NoSuchObject("image", prefix)
-    if len(found) > 1:
-        raise PyctrError(f"image id {prefix} is ambiguous: it fits {len(found)} images", "Give more digits.")
-    return found[0]
 
 
 def image_ids(store: paths.Store) -> list[str]:
@@ -242,7 +225,7 @@ def list_images(store: paths.Store) -> list[Listed]:
         except BrokenRecord as error:
             broken.append(Listed(id="", names=(name,), error=error.message))
             continue
-        if record is not None:
+        if record is not None and not record.is_list:
             names.setdefault(record.image, []).append(name)
     listed = [_listed(store, image_id, tuple(names.pop(image_id, ()))) for image_id in image_ids(store)]
     lost = [_listed(store, image_id, tuple(rest)) for image_id, rest in names.items()]

@@ -1,16 +1,18 @@
-"""Manifest lists under construction: which images, for which platforms, go out under one name.
+"""Manifest lists: which images, for which platforms, go out under one name.
 
-manifests/<quoted reference> is the record of a list, replaced atomically under the lock of the folder. What
-its entries refer to is kept from sweepers as long as the list is there.
+manifests/<id> is the record of a list, replaced atomically under the lock of the folder; its names are
+among those of the images, so that a name means one thing. What its entries refer to is kept from sweepers as
+long as the list is there.
 """
 
 import os
 
-from pyctr.rootless.errors import NoSuchObject, PyctrError
+from pyctr.rootless.errors import BrokenRecord, NoSuchObject
 from pyctr.rootless.values import Value
-from pyctr.storage import paths, records
+from pyctr.storage import images, paths, records
 
-VERSION = 1
+VERSION = 2
+_OLD = 1  # the list was manifests/<its quoted name>
 
 
 class Entry(Value):
@@ -35,13 +37,21 @@ class Entry(Value):
 
 
 class ManifestList(Value):
-    """A list by its full name. The `id` (64 hex digits) stays the same whatever is added."""
+    """A list. The `id` (64 hex digits) stays the same whatever is added."""
+
+    version: int
+    id: str
+    created: str = ""  # RFC 3339
+    entries: tuple[Entry, ...] = ()
+    annotations: dict[str, str] = {}
+
+
+class _Old(Value):
+    """What is needed of version 1: the rest is as it was."""
 
     version: int
     id: str
     name: str
-    entries: tuple[Entry, ...] = ()
-    annotations: dict[str, str] = {}
 
 
 class NoSuchList(NoSuchObject):
@@ -52,60 +62,60 @@ class NoSuchList(NoSuchObject):
 
 
 def lock(store: paths.Store) -> records.Lock:
-    """Held while lists change."""
+    """Held while lists change. The caller holds `images.making`."""
     records.make_folder(store.manifest_lists())
     return records.lock(store.manifest_lists())
 
 
-def read(store: paths.Store, name: str) -> ManifestList:
-    """A list by its full name. NoSuchList, BrokenRecord."""
+def read(store: paths.Store, list_id: str) -> ManifestList:
+    """A list by its whole id. NoSuchList, BrokenRecord."""
     try:
-        return records.read_record(store.manifest_list(name), ManifestList, VERSION)
+        return records.read_record(store.manifest_list(list_id), ManifestList, VERSION)
     except FileNotFoundError:
-        raise NoSuchList(name) from None
+        raise NoSuchList(list_id) from None
 
 
 def write(store: paths.Store, manifests: ManifestList) -> None:
     """Writes a list. The caller holds `images.making`, and `lock`."""
-    records.write_record(store.manifest_list(manifests.name), manifests, durable=True)
+    records.write_record(store.manifest_list(manifests.id), manifests, durable=True)
 
 
-def remove(store: paths.Store, name: str) -> None:
-    """Removes a list by its full name. NoSuchList."""
-    with lock(store):
-        try:
-            os.unlink(store.manifest_list(name))
-        except FileNotFoundError:
-            raise NoSuchList(name) from None
-        records.sync_folder(store.manifest_lists())
+def ids(store: paths.Store) -> list[str]:
+    """The ids of all lists that have a record, readable or not."""
+    found = [name for name in records.names_in(store.manifest_lists()) if name[0] != "."]
+    if any(["%" in name for name in found]):
+        return _modernized(store, found)
+    return found
 
 
-def names(store: paths.Store) -> list[str]:
-    """The full names of all lists."""
-    found = records.names_in(store.manifest_lists())
-    return [paths.unquote_component(name) for name in found if name[0] != "."]
+def _modernized(store: paths.Store, found: list[str]) -> list[str]:
+    """Lists of version 1 get an id for a file name, and then their name; the ids of all."""
+    with images.making(store), lock(store):
+        return [_moved(store, name) if "%" in name else name for name in found]
+
+
+def _moved(store: paths.Store, file: str) -> str:
+    """SIGKILL after the record leaves two of one list; after its name, one more that is done again."""
+    path = store.manifest_list(file)
+    try:
+        old = records.read_record(path, _Old, _OLD)
+        same = records.read_record(path, ManifestList, _OLD)
+    except (FileNotFoundError, BrokenRecord):
+        return file  # another call was faster, or it stays as it is: broken
+    write(store, same.replace(version=VERSION))
+    if images.read_name(store, old.name) is None:
+        images.add_name(store, old.name, old.id, "", is_list=True)
+    os.unlink(path)
+    records.sync_folder(store.manifest_lists())
+    return old.id
 
 
 def needed(store: paths.Store) -> tuple[set[str], set[str]]:
     """The manifests that lists refer to: those whose blobs must stay too, and all. BrokenRecord."""
     entries: list[Entry] = []
-    for name in names(store):
+    for name in records.names_in(store.manifest_lists()):
         try:
-            entries += read(store, name).entries
+            entries += read(store, name).entries if name[0] != "." else ()
         except NoSuchList:
             continue  # removed while we looked
     return {entry.digest for entry in entries if not entry.source}, {entry.digest for entry in entries}
-
-
-def find(store: paths.Store, candidates: tuple[str, ...], id_prefix: str = "") -> ManifestList:
-    """The list with the first of these full names, or whose id starts with `id_prefix`. NoSuchList."""
-    for name in candidates:
-        if os.path.lexists(store.manifest_list(name)):
-            return read(store, name)
-    if id_prefix:
-        fitting = [each for name in names(store) if (each := read(store, name)).id.startswith(id_prefix)]
-        if len(fitting) > 1:
-            raise PyctrError(f"the id {id_prefix} fits {len(fitting)} manifest lists", "Give more digits.")
-        if fitting:
-            return fitting[0]
-    raise NoSuchList(id_prefix or candidates[0])

@@ -78,9 +78,9 @@ class Store(Value):
     def manifest_lists(self) -> str:
         return f"{self.root}/manifests"
 
-    def manifest_list(self, reference: str) -> str:
-        """manifests/<quoted reference with its tag>: a manifest list under construction."""
-        return f"{self.root}/manifests/{check_component(quote_component(reference), 'manifest list')}"
+    def manifest_list(self, list_id: str) -> str:
+        """manifests/<id>: a manifest list."""
+        return f"{self.root}/manifests/{check_component(list_id, 'manifest list')}"
 
     def layers(self, key: str) -> str:
         """layers/<format>-<map>/: all layers of one driver format and one id map."""

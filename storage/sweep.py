@@ -80,20 +80,38 @@ def remove_image(
                 "Remove the containers first, or use --force.",
                 exit_code=2,
             )
-        _remove_records(store, image_id, names)
+        _remove_records(store, store.image(image_id), names)
         sweep.take_all()
     return names, sweep.result()
 
 
-def _remove_records(store: paths.Store, image_id: str, names: tuple[str, ...]) -> None:
+def remove_list(
+    store: paths.Store, list_id: str, *, expected: tuple[str, ...] | None = None
+) -> tuple[tuple[str, ...], Swept]:
+    """Removes a manifest list as `remove_image` does an image; its images stay. NoSuchList, Renamed."""
+    from pyctr.storage import manifestlists
+
+    path = store.manifest_list(list_id)
+    with _Sweep(store) as sweep:
+        names = images.names_of(store, list_id)
+        if not os.path.lexists(path) and not names:
+            raise manifestlists.NoSuchList(list_id)
+        if expected is not None and names != expected:
+            raise Renamed(f"manifest list {list_id[:12]} has the names {', '.join(names) or 'none'} by now")
+        _remove_records(store, path, names)
+        sweep.take_all()
+    return names, sweep.result()
+
+
+def _remove_records(store: paths.Store, path: str, names: tuple[str, ...]) -> None:
     for name in names:
         images.remove_name(store, name)
     try:
-        os.unlink(store.image(image_id))
+        os.unlink(path)
     except FileNotFoundError:
         pass
     else:
-        records.sync_folder(store.images())
+        records.sync_folder(os.path.dirname(path))
     images.refresh_index(store)
 
 

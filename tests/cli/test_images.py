@@ -264,9 +264,11 @@ def test_an_image_that_goes_while_all_are_removed_is_no_failure(
     cli: Cli, busybox: str, store: Store
 ) -> None:
     image_id = inspect(cli, busybox, "{{.Id}}")
-    options: Any = SimpleNamespace(store=store, force=False, ignore=False)
-    assert [rmi.remove_one(options, image_id, whole=True) for _ in range(2)] == [0, 0]
-    assert rmi.remove_one(options, image_id, whole=False) == 1
+    options: Any = SimpleNamespace(store=store, force=False, ignore=False, all=True)
+    (way,) = rmi.everything(options)
+    assert [rmi.remove_one(options, way) for _ in range(2)] == [0, 0]
+    options.all = False
+    assert image_id and rmi.remove_one(options, way) == 1
 
 
 def test_rmi_goes_on_after_a_failure(cli: Cli, busybox: str) -> None:

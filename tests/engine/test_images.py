@@ -63,7 +63,7 @@ def test_a_container_keeps_running_when_its_image_moves_on(cli: Cli, busybox: st
 
 DIGEST = make_image().manifest_digest
 LISTED = Entry(DIGEST, make_image().manifest_media_type, 1)
-LIST = ManifestList(manifestlists.VERSION, "0" * 64, "localhost/list:1", (LISTED,))
+LIST = ManifestList(manifestlists.VERSION, "0" * 64, "2024-01-01T00:00:00Z", (LISTED,))
 CHANGES = manifestlist.Changes(variant="v9")
 WRITERS: dict[str, Callable[[Store], object]] = {
     "create": lambda store: manifestlist.create(store, "new"),

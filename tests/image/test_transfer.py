@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from pyctr.image import manifest, pull, reference, transfer
+from pyctr.image import lookup, manifest, pull, reference, transfer
 from pyctr.image.progress import SILENT, Progress
 from pyctr.image.pull import PullOptions
 from pyctr.image.transport import Access
@@ -47,7 +47,7 @@ def temporaries(store: Store) -> list[str]:
 def test_a_pulled_image_has_its_blobs_layers_record_and_name(own_store: Store, sample: Sample) -> None:
     image = fetch(own_store, sample.reference)
     assert image.config_digest == sample.config_digest
-    assert images.find_image(own_store, (sample.reference,)) == image
+    assert lookup.lookup(own_store, sample.reference) == image
     assert all(blobs.has_blob(own_store, each) for each in (sample.layer_digest, image.manifest_digest))
     assert layers.ensure_layers(own_store, image, userns.default_maps())[1]
 

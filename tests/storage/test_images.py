@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from pyctr.rootless.errors import BrokenRecord, InUse, NoSuchObject, PyctrError
+from pyctr.rootless.errors import BrokenRecord, InUse, NoSuchObject
 from pyctr.rootless.idmap import IdMaps
 from pyctr.storage import blobs, images, layers, paths, records, sweep
 from pyctr.storage.paths import Store
@@ -30,41 +30,24 @@ def container(store: Store, image: images.Image, maps: IdMaps, name: str = "c1")
     records.write_text(f"{store.container(name)}/{paths.SPEC}", json.dumps(spec), durable=False)
 
 
+def found(store: Store, name: str) -> images.Image:
+    """What a full name means."""
+    record = images.read_name(store, name)
+    assert record
+    return images.image_of(store, record.image, name)
+
+
 def test_an_image_comes_back_as_it_was(own_store: Store) -> None:
     image = put_image(own_store, tar("x"), name=A).replace(
         history=({"created_by": "tests", "empty_layer": True},)
     )
     images.put_image(own_store, image)
-    assert images.read_image(own_store, image.id) == image == images.find_image(own_store, (A,))
-
-
-def test_images_are_found_by_the_first_name_that_exists_or_by_id(own_store: Store) -> None:
-    image = put_image(own_store, tar("x"), name=B)
-    other = put_image(own_store, tar("y"), name=A)
-    assert images.find_image(own_store, ("localhost/none:1", B, A)) == image
-    assert images.find_image(own_store, (), image.id[:12]) == image
-    assert images.find_image(own_store, ("localhost/none:1",), other.id) == other
-
-
-def test_what_is_not_found_is_named(own_store: Store) -> None:
-    with pytest.raises(NoSuchObject, match="no such image: localhost/none:1"):
-        images.find_image(own_store, ("localhost/none:1",))
-    with pytest.raises(NoSuchObject, match="no such image: abc"):
-        images.find_image(own_store, (), "abc")
-
-
-def test_an_ambiguous_id_is_refused(own_store: Store) -> None:
-    for number in range(17):
-        put_image(own_store, tar(f"{number}"))
-    first = [image_id[0] for image_id in images.image_ids(own_store)]
-    twice = next(letter for letter in first if first.count(letter) > 1)
-    with pytest.raises(PyctrError, match=f"image id {twice} is ambiguous"):
-        images.find_image(own_store, (), twice)
+    assert images.read_image(own_store, image.id) == image == found(own_store, A)
 
 
 def test_a_tag_moves(own_store: Store) -> None:
     old, new = put_image(own_store, tar("old"), name=A), put_image(own_store, tar("new"), name=A)
-    assert images.find_image(own_store, (A,)) == new
+    assert found(own_store, A) == new
     assert {row.id: row.names for row in images.list_images(own_store)} == {old.id: (), new.id: (A,)}
 
 
@@ -88,7 +71,7 @@ def test_a_broken_image_is_shown_kept_and_never_swept(text: str, own_store: Stor
         image.id
     ) in row.error
     with pytest.raises(BrokenRecord):
-        images.find_image(own_store, (A,))
+        found(own_store, A)
     swept = sweep.sweep(own_store)
     assert own_store.image(image.id) in swept.kept and swept.blobs == 0
     assert blobs.has_blob(own_store, image.layers[0].digest)
@@ -102,7 +85,7 @@ def test_a_name_without_its_image_is_shown_as_broken(own_store: Store) -> None:
     (row,) = images.list_images(own_store)
     assert (row.id, row.names, row.image) == (image.id, (A,), None) and "is missing" in row.error
     with pytest.raises(BrokenRecord, match=f"image {A} has no record"):
-        images.find_image(own_store, (A,))
+        found(own_store, A)
 
 
 def test_removal_takes_names_blobs_and_layers_that_only_it_needed(own_store: Store, maps: IdMaps) -> None:
@@ -129,7 +112,7 @@ def test_an_image_in_use_stays(own_store: Store, maps: IdMaps) -> None:
     with pytest.raises(InUse, match=f"image {image.id[:12]} is in use by the following container") as failed:
         sweep.remove_image(own_store, image.id)
     assert failed.value.exit_code == 2
-    assert images.find_image(own_store, (A,)) == image
+    assert found(own_store, A) == image
 
 
 def test_layers_of_a_container_outlive_its_image(own_store: Store, maps: IdMaps) -> None:
@@ -163,7 +146,7 @@ def test_a_sweep_takes_what_interrupted_calls_left(own_store: Store) -> None:
     sweep.sweep(own_store)
     assert len(os.listdir(f"{own_store.blobs()}/sha256")) == before - 1
     assert not any([os.path.exists(path) for path in left])
-    assert images.find_image(own_store, (A,)) == image
+    assert found(own_store, A) == image
 
 
 def test_a_sweep_leaves_what_is_being_written(own_store: Store) -> None:
@@ -242,7 +225,7 @@ def test_a_name_that_moved_meanwhile_is_not_taken_from_the_new_image(own_store: 
     old, new = put_image(own_store, tar("old"), name=A), put_image(own_store, tar("new"), name=A)
     images.add_name(own_store, B, old.id, old.manifest_digest)
     assert not images.take_name(own_store, A, old.id)
-    assert images.find_image(own_store, (A,)) == new
+    assert found(own_store, A) == new
 
 
 def test_the_last_name_is_not_taken(own_store: Store) -> None:
@@ -256,4 +239,4 @@ def test_an_image_that_got_a_name_meanwhile_is_not_removed(own_store: Store) -> 
     image = put_image(own_store, tar("x"), name=A)
     with pytest.raises(sweep.Renamed):
         sweep.remove_image(own_store, image.id, expected=())
-    assert images.find_image(own_store, (A,)) == image
+    assert found(own_store, A) == image
