@@ -14,8 +14,9 @@ from pyctr.image.manifest import Invalid
 from pyctr.rootless import syscalls
 from pyctr.rootless.errors import PyctrError
 from pyctr.storage import paths, records, trees
-from pyctr.storage.compression import BrokenStream, decompressed, kind_of
+from pyctr.storage.compression import BrokenStream, kind_of, proportionate
 from pyctr.storage.tarstream import BLOCK, Source, TarReader
+from pyctr.storage.unpack import DEFAULT_LIMITS
 
 MEMBER_LIMIT = 100_000  # an image archive has some hundred
 _NAMES_LIMIT = 16 << 20  # bytes of all names, which are kept in memory
@@ -71,7 +72,7 @@ def _seekable(store: paths.Store, file: BinaryIO, label: str) -> BinaryIO:
     if regular and not file.tell() and not kind_of(start):
         return file
     with file:
-        return spool(store, decompressed(file), label)
+        return spool(store, proportionate(file, DEFAULT_LIMITS.tar_size), label)
 
 
 def spool(store: paths.Store, chunks: Iterator[bytes], label: str) -> BinaryIO:

@@ -12,8 +12,9 @@ from pyctr.image.progress import SILENT, Progress
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
 from pyctr.storage import blobs, paths
-from pyctr.storage.compression import decompressed, kind_of
+from pyctr.storage.compression import kind_of, proportionate
 from pyctr.storage.pins import Pin
+from pyctr.storage.unpack import DEFAULT_LIMITS
 
 _COPY = 1 << 20
 _URLS = ("http://", "https://")
@@ -59,7 +60,7 @@ def _store_layer(pin: Pin, path: str, progress: Progress) -> tuple[Descriptor, s
         start = source.peek(6)[:6] if hasattr(source, "peek") else b""
         kind = kind_of(start)
         if kind not in ("gzip", "zstd"):
-            digest = _write(pin, decompressed(source), progress)
+            digest = _write(pin, proportionate(source, DEFAULT_LIMITS.tar_size), progress)
             return Descriptor(manifest.OCI_LAYER, digest, blobs.blob_size(pin.store, digest)), digest
         digest = _write(pin, iter(lambda: source.read(_COPY), b""), progress)
     layer = Descriptor(f"{manifest.OCI_LAYER}+{kind}", digest, blobs.blob_size(pin.store, digest))
@@ -80,7 +81,7 @@ def _write(pin: Pin, chunks: Iterator[bytes], progress: Progress) -> str:
 def _plain_digest(store: paths.Store, digest: str) -> str:
     found = hashlib.sha256()
     with blobs.open_blob(store, digest) as file:
-        for chunk in decompressed(file):
+        for chunk in proportionate(file, DEFAULT_LIMITS.tar_size):
             found.update(chunk)
     return f"sha256:{found.hexdigest()}"
 

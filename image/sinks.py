@@ -45,11 +45,16 @@ class FolderSink:
         return stat.S_ISREG(status.st_mode) and status.st_size == size
 
     def read(self, name: str) -> bytes | None:
+        path = f"{self._path}/{name}"
         try:
-            with open(f"{self._path}/{name}", "rb") as file:
-                return file.read(_LIMIT)
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise PyctrError(f"{path} is not a file", "Choose another folder.")
+        with open(fd, "rb") as file:
+            return file.read(_LIMIT)
 
     def add(self, name: str, size: int, chunks: Iterable[bytes]) -> None:
         path = f"{self._path}/{name}"

@@ -5,7 +5,7 @@ members (pigz, estargz, zstd:chunked) are read to their end.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from pyctr.rootless.errors import PyctrError
 
@@ -34,6 +34,12 @@ class Decompressor(Protocol):
     @property
     def unused_data(self) -> bytes: ...
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes: ...
+
+
+class Readable(Protocol):
+    """What is read here of a file."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class _ZlibDecompressor:
@@ -111,7 +117,7 @@ def kind_of(start: bytes) -> str:
     return "zstd" if skippable else ""
 
 
-def decompressed(file: BinaryIO) -> Iterator[bytes]:
+def decompressed(file: Readable) -> Iterator[bytes]:
     """The content of `file` in chunks of at most CHUNK bytes.
 
     BrokenStream when it is damaged or ends too early.
@@ -130,7 +136,33 @@ def decompressed(file: BinaryIO) -> Iterator[bytes]:
         raise BrokenStream(f"the {kind} data is damaged: {error}") from None
 
 
-def _read(file: BinaryIO, size: int) -> bytes:
+def proportionate(file: Readable, most: Callable[[int], int]) -> Iterator[bytes]:
+    """`decompressed`, for what comes from strangers: BrokenStream once it is more than `most` says for the
+    bytes that were read.
+    """
+    source = _Counted(file)
+    unpacked = 0
+    for chunk in decompressed(source):
+        unpacked += len(chunk)
+        if unpacked > most(source.count):
+            raise BrokenStream(f"it unpacks to more than {most(source.count)} bytes, beyond all reason")
+        yield chunk
+
+
+class _Counted:
+    """A file that counts the bytes that were read of it."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+        self.count = 0
+
+    def read(self, size: int, /) -> bytes:
+        data = self._file.read(size)
+        self.count += len(data)
+        return data
+
+
+def _read(file: Readable, size: int) -> bytes:
     """`size` bytes, fewer only at the end."""
     data = b""
     while len(data) < size and (more := file.read(size - len(data))):
@@ -138,7 +170,7 @@ def _read(file: BinaryIO, size: int) -> bytes:
     return data
 
 
-def _members(file: BinaryIO, start: bytes, make: Callable[[], Decompressor]) -> Iterator[bytes]:
+def _members(file: Readable, start: bytes, make: Callable[[], Decompressor]) -> Iterator[bytes]:
     data = start
     while data:
         decompressor = make()
@@ -146,7 +178,7 @@ def _members(file: BinaryIO, start: bytes, make: Callable[[], Decompressor]) -> 
         data = _after_padding(file, decompressor.unused_data)
 
 
-def _one_member(file: BinaryIO, data: bytes, decompressor: Decompressor) -> Iterator[bytes]:
+def _one_member(file: Readable, data: bytes, decompressor: Decompressor) -> Iterator[bytes]:
     while True:
         if out := decompressor.decompress(data, CHUNK):
             yield out
@@ -159,7 +191,7 @@ def _one_member(file: BinaryIO, data: bytes, decompressor: Decompressor) -> Iter
                 raise BrokenStream("the compressed data ends too early")
 
 
-def _after_padding(file: BinaryIO, data: bytes) -> bytes:
+def _after_padding(file: Readable, data: bytes) -> bytes:
     """The start of the next member: zero bytes between and after members are padding, as for gzip(1)."""
     while True:
         data = data.lstrip(b"\0")

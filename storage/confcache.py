@@ -7,7 +7,7 @@ deleted at any time.
 import os
 
 from pyctr.rootless import jsontext
-from pyctr.rootless.errors import PyctrError
+from pyctr.rootless.errors import BrokenRecord, PyctrError
 from pyctr.storage import records
 
 TYPE_CHECKING = False
@@ -68,11 +68,10 @@ def read_toml(path: str, manual: str) -> "dict[str, Any]":
     import tomllib
 
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(records.read_text(path))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BrokenRecord) as error:
         raise PyctrError(
             f"cannot read {path}: {error}", f"Repair the file; {manual} describes it."
         ) from None

@@ -7,6 +7,7 @@ that cannot be read, raises BrokenRecord and is kept. EIO, EMFILE and EACCES are
 import errno
 import fcntl
 import os
+import stat
 import time
 
 from pyctr.rootless import jsontext
@@ -23,9 +24,11 @@ RECORD_LIMIT = 16 << 20  # bytes; a record beyond this is not ours
 
 
 def read_text(path: str) -> str:
-    """The text of a small file. FileNotFoundError when it is absent."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    """The text of a small file. FileNotFoundError when it is absent, BrokenRecord for a FIFO."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
+        if stat.S_ISFIFO(os.fstat(fd).st_mode):
+            _wait_for_pipe(fd, path)
         chunks = []
         left = RECORD_LIMIT
         while chunk := os.read(fd, min(left, 1 << 20)):
@@ -39,6 +42,15 @@ def read_text(path: str) -> str:
         return b"".join(chunks).decode()
     except UnicodeDecodeError:
         raise BrokenRecord(f"{path} is not UTF-8 text") from None
+
+
+def _wait_for_pipe(fd: int, path: str) -> None:
+    """Lets reads wait for what comes through the pipe of a shell's <(...). A FIFO on the disk may have no
+    writer, ever.
+    """
+    if not os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:"):
+        raise BrokenRecord(f"{path} is a FIFO, not a file")
+    os.set_blocking(fd, True)
 
 
 def read_json(path: str) -> "Any":

@@ -204,16 +204,20 @@ class TarReader:
 
     def _map_in_data(self) -> list[int]:
         """The map of PAX sparse format 1.0: decimal lines in the first blocks of the data."""
-        text = self._map_block(b"")
-        while (lines := text.split(b"\n")) and (len(lines) < 2 or len(lines) <= 2 * _decimal(lines[0]) + 1):
-            text = self._map_block(text)
-        return [_decimal(line) for line in lines[1 : 2 * _decimal(lines[0]) + 1]]
+        text, lines, wanted = bytearray(), 0, 0
+        while not wanted or lines < wanted:
+            block = self._map_block(len(text))
+            text += block
+            lines += block.count(b"\n")
+            if lines and not wanted:
+                wanted = 2 * _decimal(bytes(text.partition(b"\n")[0])) + 1
+        return [_decimal(line) for line in bytes(text).split(b"\n")[1:wanted]]
 
-    def _map_block(self, text: bytes) -> bytes:
-        if self._left < BLOCK or len(text) >= HEADER_LIMIT:
+    def _map_block(self, so_far: int) -> bytes:
+        if self._left < BLOCK or so_far >= HEADER_LIMIT:
             raise BrokenStream("a sparse map that does not end")
         self._left -= BLOCK
-        return text + self._source.take(BLOCK)
+        return self._source.take(BLOCK)
 
 
 def pax_records(text: bytes) -> list[tuple[bytes, bytes]]:

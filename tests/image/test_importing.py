@@ -15,6 +15,7 @@ from pyctr.image.importing import ImportOptions
 from pyctr.rootless.errors import PyctrError
 from pyctr.storage import blobs, images
 from pyctr.storage.paths import Store
+from pyctr.storage.unpack import Limits
 from tests.image.servers import Scripted, send, status
 from tests.images import Layer
 
@@ -93,3 +94,14 @@ def test_standard_input_is_read(own_store: Store) -> None:
         os.close(saved)
         os.close(reading)
     assert lookup.lookup(own_store, "x").layers[0].diff_id == DIFF_ID
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress, bz2.compress])
+def test_a_tar_that_unpacks_without_end_is_cut(
+    own_store: Store, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, compress: object
+) -> None:
+    monkeypatch.setattr(importing, "DEFAULT_LIMITS", Limits(unpacked=1 << 20, ratio=1))
+    (tmp_path / "root.tar").write_bytes(compress(bytes(1 << 23)))  # type: ignore[operator]
+    with pytest.raises(PyctrError, match="unpacks to more than 1048576 bytes"):
+        importing.import_image(own_store, str(tmp_path / "root.tar"), "x", ImportOptions())
+    assert images.image_ids(own_store) == []

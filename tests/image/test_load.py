@@ -312,6 +312,17 @@ def test_a_layer_that_unpacks_without_end_is_cut(
     assert "larger than" in refused(own_store, docker_archive(tmp_path / "a.tar", **layer))
 
 
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress, bz2.compress, zstd])
+def test_an_archive_that_unpacks_without_end_is_cut(
+    own_store: Store, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, compress: object
+) -> None:
+    """Before it has filled the disk."""
+    monkeypatch.setattr("pyctr.image.archive.DEFAULT_LIMITS", Limits(unpacked=1 << 20, ratio=1))
+    path = docker_archive(tmp_path / "a.tar", **{"l/layer.tar": bytes(1 << 23)})
+    path.write_bytes(compress(path.read_bytes()))  # type: ignore[operator]
+    assert "unpacks to more than 1048576 bytes" in refused(own_store, path)
+
+
 def test_an_archive_of_endless_names_is_refused(own_store: Store, tmp_path: pathlib.Path) -> None:
     archive = Layer()
     for number in range(20):
