@@ -59,9 +59,16 @@ def choose(index: Index, platform: Platform, what: str) -> Descriptor:
     raise Invalid(f"{what} has no image for {platform}", f"It has: {known}. Choose one with --platform.")
 
 
-def mismatch(platform: Platform, architecture: str, os_name: str) -> bool:
+def mismatch(platform: Platform, found: Platform) -> bool:
     """Whether an image is for another machine than `platform`. Empty words of old images fit all."""
-    return os_name not in ("", platform.os) or architecture not in ("", platform.architecture)
+    if found.os not in ("", platform.os) or found.architecture not in ("", platform.architecture):
+        return True
+    return bool(found.architecture) and not {"*", found.variant} & {*_variants(platform)}
+
+
+def warning(platform: Platform, found: Platform) -> str:
+    """What is said of an image for another machine, in podman's words."""
+    return f"image platform ({found}) does not match the expected platform ({platform})"
 
 
 def _fits(offered: Platform, platform: Platform, variant: str) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     V = TypeVar("V")
 
+_USUAL = {"x86_64": "amd64", "aarch64": "arm64"}  # machines that need no more than that to be compared
 POLICIES = ("always", "missing", "never", "newer")
 
 
@@ -59,11 +60,11 @@ def pull_if_needed(
     """
     options = options or PullOptions()
     found = _local(store, name, options)
-    if policy == "never":
-        return found or lookup.find(store, name)
     if policy not in POLICIES:
         raise PyctrError(f"unknown pull policy {policy!r}", f"It is one of {', '.join(POLICIES)}.")
-    if found and policy == "missing":
+    if policy == "never" or (found and policy == "missing"):
+        found = found or lookup.find(store, name)
+        _warn_of_foreign(found.image, options, progress)
         return found
     if found and not found.name:
         if policy == "newer":
@@ -73,24 +74,41 @@ def pull_if_needed(
 
 
 def _local(store: "Store", name: str, options: PullOptions) -> Found | None:
-    """The local image, unless it is for another platform than the one asked for."""
+    """The local image, unless it is for another platform than the one asked for. An id is that of one image,
+    whatever it is for.
+    """
     wanted = _wanted(options) if options.wants_platform() else None
     try:
         found = lookup.find(store, name, wanted)
     except NoSuchImage:
         return None
-    if wanted:
-        from pyctr.image import platform
-
-        if platform.mismatch(wanted, found.image.architecture, found.image.os):
-            return None
-    return found
+    return None if wanted and found.name and _mismatch(wanted, found.image) else found
 
 
 def _wanted(options: PullOptions) -> "Platform":
     from pyctr.image import platform
 
     return platform.wanted(options.platform, arch=options.arch, os_name=options.os, variant=options.variant)
+
+
+def _mismatch(wanted: "Platform", image: "Image") -> str:
+    """What is to be said of an image for another platform; empty for one that fits."""
+    from pyctr.image import platform
+    from pyctr.image.manifest import Platform
+
+    its = Platform(image.os, image.architecture, image.variant)
+    return platform.warning(wanted, its) if platform.mismatch(wanted, its) else ""
+
+
+def _warn_of_foreign(
+    image: "Image", options: PullOptions, progress: "Callable[[], Progress] | None"
+) -> None:
+    """Warns of an image that is not for this machine, or not for what was asked for."""
+    usual = _USUAL.get(os.uname().machine) == image.architecture and image.os == "linux"
+    if progress is None or (usual and not options.wants_platform()):
+        return
+    if text := _mismatch(_wanted(options), image):
+        progress().warn(text)
 
 
 def _pulled(

@@ -71,10 +71,9 @@ def pull(store: paths.Store, reference: Reference, options: PullOptions, progres
         documents = (*resolved.top, (resolved.digest, resolved.data))
         pin.add([resolved.manifest.config.digest, *[digest for digest, _ in documents]])
         config = fetch_config(repository, store, resolved.manifest, str(reference))
-        if platform.mismatch(wanted, config.architecture, config.os):
-            progress.warn(
-                f"image platform ({config.os}/{config.architecture}) does not match the expected {wanted}"
-            )
+        its = Platform(config.os, config.architecture, config.variant)
+        if platform.mismatch(wanted, its):
+            progress.warn(platform.warning(wanted, its))
         image = keeping.make_image(resolved.digest, resolved.manifest, config, str(reference))
         pin.add_layers(image)
         fetch_layers(repository, store, resolved.manifest.layers, progress)

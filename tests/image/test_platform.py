@@ -89,3 +89,28 @@ def test_the_host_is_this_machine() -> None:
     expected = {"x86_64": "linux/amd64", "aarch64": "linux/arm64/v8"}
     machine = os.uname().machine
     assert str(platform.host()) == expected.get(machine, str(platform.host()))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "expected"),
+    [
+        ("linux/amd64", "linux/amd64", False),
+        ("linux/amd64", "linux/amd64/v3", False),
+        ("linux/amd64", "linux/arm64", True),
+        ("linux/amd64", "windows/amd64", True),
+        ("linux/amd64", "", False),
+        ("linux/amd64/v3", "linux/amd64", True),
+        ("linux/amd64/v3", "linux/amd64/v3", False),
+        ("linux/amd64/v1", "linux/amd64", False),
+        ("linux/arm64", "linux/arm64/v8", False),
+        ("linux/arm64/v8", "linux/arm64", False),
+        ("linux/arm64/v9", "linux/arm64/v8", True),
+        ("linux/arm/v7", "linux/arm/v6", False),
+        ("linux/arm/v6", "linux/arm/v7", True),
+        ("linux/arm/v6", "linux/arm", False),
+        ("linux/arm", "linux/arm/v5", False),
+    ],
+)
+def test_an_image_is_for_a_platform_or_not(wanted: str, found: str, expected: bool) -> None:
+    its = Platform(*(found.split("/") if found else ("", "")))
+    assert platform.mismatch(Platform(*wanted.split("/")), its) is expected
