@@ -7,10 +7,11 @@ installed, is left alone.
 
     8 bytes   length of the head, little endian
     4 bytes   magic number of the interpreter's bytecode
-    head      marshal: (code of the finder, stamp, {module: (is a package, file, offset, length)})
-    rest      marshal: the code of each module
+    head      marshal: (code of the finder, stamp, {module: (offset, length)}, packages)
+    rest      marshal, for each module: (the modules that it imports when it is executed, its code)
 """
 
+import ast
 import importlib.util
 import marshal
 import os
@@ -28,9 +29,9 @@ try:
     if magic == MAGIC_NUMBER:
         from marshal import loads
 
-        finder, stamp, index = loads(head)
+        finder, stamp, index, packages = loads(head)
         exec(finder, names := {{}})
-        names["install"](stamp, index, {path!r}, size + 12)
+        names["install"](stamp, index, packages, {path!r}, size + 12)
 except OSError:
     pass
 """
@@ -40,20 +41,81 @@ def write_pack(package: pathlib.Path, target: pathlib.Path) -> None:
     """Writes the pack of the package in the folder `package` (…/pyctr) to `target`, with this
     interpreter's bytecode.
     """
+    found = modules(package)
+    names = {name for name, _ in found}
     index = {}
-    code = b""
-    for name, path in modules(package):
-        compiled = marshal.dumps(
-            compile(path.read_bytes(), str(path), "exec", dont_inherit=True, optimize=2)
-        )
-        index[name] = (path.name == "__init__.py", str(path), len(code), len(compiled))
-        code += compiled
+    rest = b""
+    for name, path in found:
+        record = packed(path, names)
+        index[name] = (len(rest), len(record))
+        rest += record
+    packages = tuple(name for name, path in found if path.name == "__init__.py")
     finder = compile(FINDER.read_bytes(), str(FINDER), "exec", dont_inherit=True, optimize=2)
-    head = marshal.dumps((finder, stamp(package), index))
+    head = marshal.dumps((finder, stamp(package), index, packages))
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    temporary.write_bytes(len(head).to_bytes(8, "little") + importlib.util.MAGIC_NUMBER + head + code)
+    temporary.write_bytes(len(head).to_bytes(8, "little") + importlib.util.MAGIC_NUMBER + head + rest)
     temporary.chmod(0o644)
     temporary.rename(target)
+
+
+def packed(path: pathlib.Path, names: set[str]) -> bytes:
+    """The record of one module: which of the modules `names` it imports at once, and its code."""
+    tree = ast.parse(path.read_bytes(), str(path))
+    needed = tuple(name for name in imported(tree) if name in names)
+    slim = ast.fix_missing_locations(Slimming().visit(tree))
+    return marshal.dumps((needed, compile(slim, str(path), "exec", dont_inherit=True, optimize=2)))
+
+
+def imported(tree: ast.Module) -> list[str]:
+    """Names that the module imports when it is executed, in its order: some are no modules."""
+    found = []
+    for line in tree.body:
+        if isinstance(line, ast.Import):
+            found += [alias.name for alias in line.names]
+        elif isinstance(line, ast.ImportFrom):
+            found += [line.module, *(f"{line.module}.{alias.name}" for alias in line.names)]
+    return list(dict.fromkeys(found))
+
+
+class Slimming(ast.NodeTransformer):
+    """Takes out what only a type checker reads: annotations of functions and what is under TYPE_CHECKING.
+
+    The annotations of classes stay: the fields of values are read from them.
+    """
+
+    def __init__(self) -> None:
+        self.in_function = False
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        outer, self.in_function = self.in_function, True
+        self.generic_visit(node)
+        self.in_function = outer
+        node.returns = None
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        outer, self.in_function = self.in_function, False
+        self.generic_visit(node)
+        self.in_function = outer
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        self.generic_visit(node)
+        if not self.in_function:
+            return node
+        return ast.Assign([node.target], node.value) if node.value else ast.Pass()
+
+    def visit_If(self, node: ast.If) -> "ast.AST | list[ast.stmt]":
+        self.generic_visit(node)
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return node.orelse or ast.Pass()
+        return node
 
 
 def modules(package: pathlib.Path) -> list[tuple[str, pathlib.Path]]:

@@ -1,6 +1,7 @@
 """The launcher script starts pyctr without `site`, wherever the interpreter is."""
 
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,61 @@ def test_what_the_pack_lacks_comes_from_the_package(packed: tuple[pathlib.Path, 
     text = program.read_text().replace("names[", "index.pop('pyctr.cli.ps'); names[")
     program.write_text(text)
     assert f"{package}/cli" in opened(program, "ps", "--help")
+
+
+EVERY_MODULE = """
+import sys
+names = list(index)
+for name in names:
+    __import__(name)
+wrong = [name for name in names if type(sys.modules[name].__spec__.loader).__name__ != "Pack"]
+from pyctr.runtime.spec import Mount
+print(len(names), wrong, sys.modules["pyctr.cli.ps"].__file__, list(Mount.fields())[:2])
+"""
+AT_ONCE = """
+import threading
+names = [name for name in index if name.startswith(("pyctr.engine.", "pyctr.image."))]
+start = threading.Barrier(4)
+def load(names):
+    start.wait()
+    for name in names:
+        __import__(name)
+threads = [threading.Thread(target=load, args=(names[::step],)) for step in (1, -1, 2, -2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+import sys
+print(len(sys.modules.keys() & set(names)) == len(names))
+"""
+
+
+def instead_of_main(program: pathlib.Path, code: str) -> str:
+    """What `code` prints in the launcher's place."""
+    text = program.read_text()
+    program.write_text(text[: text.index("from pyctr.cli.main")] + code)
+    return subprocess.run([program], capture_output=True, text=True, check=True).stdout
+
+
+def test_every_module_can_come_from_the_pack(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
+    program, package = packed
+    count = len(pack.modules(package))
+    expected = f"{count} [] {package}/cli/ps.py ['kind', 'target']\n"
+    assert instead_of_main(program, EVERY_MODULE) == expected
+
+
+def test_threads_can_import_from_the_pack_at_once(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
+    program, _ = packed
+    assert instead_of_main(program, AT_ONCE) == "True\n"
+
+
+def test_a_failure_shows_the_line_of_the_module(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
+    program, package = packed
+    code = "from pyctr.engine import signals\nsignals.parse_signal(None)\n"
+    text = program.read_text()
+    program.write_text(text[: text.index("from pyctr.cli.main")] + code)
+    done = subprocess.run([program], capture_output=True, text=True)
+    lines = (package / "engine" / "signals.py").read_text().split("\n")
+    [number] = re.findall(rf'File "{package}/engine/signals.py", line (\d+), in parse_signal', done.stderr)
+    assert lines[int(number) - 1].strip() in done.stderr
 
 
 def test_a_pack_of_an_older_installation_is_left_alone(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
