@@ -97,6 +97,7 @@ SFD_CLOEXEC = os.O_CLOEXEC
 SFD_NONBLOCK = os.O_NONBLOCK
 
 # Calls without a wrapper in every libc. From 424 on the numbers are the same on all architectures.
+NR_CLONE3 = 435
 NR_CLOSE_RANGE = 436
 NR_FSCONFIG = 431
 NR_FSMOUNT = 432
@@ -128,6 +129,7 @@ _syscall_move = bind("syscall", _long, _int, _str, _int, _str, _long)
 _syscall_fsopen = bind("syscall", _long, _str, _long)
 _syscall_fsconfig = bind("syscall", _long, _int, _long, _str, _str, _long)
 _syscall_pivot = bind("syscall", _long, _str, _str)
+_syscall_struct = bind("syscall", _long, _ptr, _long)
 _syscall_buffer = bind("syscall", _long, _long, _long, _ptr)
 _capget = bind("capget", _ptr, _ptr)
 _capset = bind("capset", _ptr, _ptr)
@@ -158,6 +160,14 @@ def umount2(target: str, flags: int = 0) -> None:
 
 def unshare(flags: int) -> None:
     _unshare(flags)
+
+
+def clone3(flags: int, exit_signal: int) -> int:
+    """Like os.fork(), with CLONE_* `flags`: 0 in the child. Only for a process without other threads:
+    nothing that Python does around a fork is done.
+    """
+    arguments = _u64(flags, 0, 0, 0, exit_signal, 0, 0, 0)  # struct clone_args, its first version
+    return int(_syscall_struct(NR_CLONE3, arguments, len(arguments)))
 
 
 def setns(fd: int, flags: int) -> None:

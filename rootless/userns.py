@@ -3,6 +3,7 @@
 The kernel's rules are in user_namespaces(7), those of the set-uid helpers in newuidmap(1) and subuid(5).
 """
 
+import _signal
 import os
 
 from pyctr.rootless import processes, syscalls
@@ -181,10 +182,24 @@ def make_namespace() -> None:
     try:
         syscalls.unshare(syscalls.CLONE_NEWUSER)
     except OSError as error:
-        raise PyctrError(
-            f"cannot make a user namespace: {error.strerror}",
-            "Run 'pyctr doctor' to see why and what to do.",
-        ) from None
+        raise _forbidden(error) from None
+
+
+def _forbidden(error: OSError) -> PyctrError:
+    return PyctrError(
+        f"cannot make a user namespace: {error.strerror}",
+        "Run 'pyctr doctor' to see why and what to do.",
+    )
+
+
+def fork_inside(flags: int) -> int:
+    """Like os.fork(): the child is in a new user namespace, and in the new ones of `flags` (CLONE_NEW*)
+    that belong to it. PyctrError with what forbids it.
+    """
+    try:
+        return syscalls.clone3(syscalls.CLONE_NEWUSER | flags, _signal.SIGCHLD)
+    except OSError as error:
+        raise _forbidden(error) from None
 
 
 def call_mapped(maps: IdMaps, function: "Callable[..., Any]", *args: "Any") -> "Any":

@@ -1,7 +1,5 @@
-"""The container's side of set-up: from a forked child of the monitor to the container's command.
-
-    child of the monitor    enters a new user namespace, makes the others, forks pid 1, is then ended
-      init (pid 1)          mounts, opens the terminal, waits for Go, becomes the user, executes the command
+"""The container's side of set-up, in its pid 1, which the monitor has forked into the namespaces: it mounts,
+opens the terminal, waits for Go, becomes the user, executes the command.
 
 Everything is imported before pivot_root: afterwards the interpreter's files cannot be reached.
 """
@@ -11,7 +9,7 @@ import os
 
 from pyctr.rootless import processes, syscalls, userns
 from pyctr.runtime import messages
-from pyctr.runtime.messages import Born, Channel, Entered, Go, Mapped, Prepare, Prepared, Serve
+from pyctr.runtime.messages import Channel, Go, Mapped, Prepare, Prepared, Serve
 from pyctr.runtime.spec import Namespace
 
 TYPE_CHECKING = False
@@ -43,49 +41,20 @@ def flags_of(namespaces: tuple[Namespace, ...]) -> int:
     return flags
 
 
+def born_in(namespaces: tuple[Namespace, ...]) -> int:
+    """CLONE_NEW* of those that pid 1 is forked into: the cgroup's has to be made inside the cgroup."""
+    return flags_of(namespaces) & ~syscalls.CLONE_NEWCGROUP
+
+
 def serve(
     channel: Channel,
     streams: "tuple[int, int, int]",
     namespaces: tuple[Namespace, ...],
     cgroup: "cgroups.Group | None",
 ) -> "NoReturn":
-    """Runs the child of the monitor until the monitor ends it; never returns."""
+    """Runs pid 1 up to the container's command; never returns."""
     try:
-        _make_namespaces(channel, streams, namespaces, cgroup)
-    except BaseException as error:
-        messages.report(channel, error)
-    finally:
-        os._exit(1)
-
-
-def _make_namespaces(
-    channel: Channel,
-    streams: "tuple[int, int, int]",
-    namespaces: tuple[Namespace, ...],
-    cgroup: "cgroups.Group | None",
-) -> None:
-    """All of this goes on while newuidmap and newgidmap write our maps: capabilities come with the
-    namespace.
-    """
-    processes.close_all_but({channel.fileno(), *streams})
-    processes.set_name("pyctr-init")
-    userns.make_namespace()
-    channel.send(Entered())
-    if cgroup is not None:
-        cgroup.enter()
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
-    syscalls.unshare(flags_of(namespaces))
-    child = os.fork()
-    if not child:
-        _serve_init(channel, streams)
-    channel.send(Born(child))
-    if not is_hung_up(channel):  # the monitor may have died before PDEATHSIG was set
-        _signal.pause()  # newuidmap needs this process; the monitor ends it afterwards
-
-
-def _serve_init(channel: Channel, streams: "tuple[int, int, int]") -> "NoReturn":
-    try:
-        _load()
+        _begin(channel, streams, namespaces, cgroup)
         channel.expect(Mapped)
         userns.become_root()
         _init(channel, streams)
@@ -93,6 +62,22 @@ def _serve_init(channel: Channel, streams: "tuple[int, int, int]") -> "NoReturn"
         messages.report(channel, error)
     finally:
         os._exit(125)
+
+
+def _begin(
+    channel: Channel,
+    streams: "tuple[int, int, int]",
+    namespaces: tuple[Namespace, ...],
+    cgroup: "cgroups.Group | None",
+) -> None:
+    """What goes on while newuidmap and newgidmap write our maps: capabilities come with the namespace."""
+    processes.close_all_but({channel.fileno(), *streams})
+    processes.set_name("pyctr-init")
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _signal.SIGKILL)
+    if cgroup is not None:
+        cgroup.enter()
+    syscalls.unshare(flags_of(namespaces) & syscalls.CLONE_NEWCGROUP)
+    _load()
 
 
 def _load() -> None:

@@ -3,7 +3,7 @@
 launch  -> monitor   Begin                         make these namespaces
 launch  -> monitor   Launch                        start this container in them
 monitor -> launch    Started, Failed
-init    -> monitor   Entered, Born, Serve, Prepared, Failed; end of file when the command has been executed
+init    -> monitor   Serve, Prepared, Failed; end of file when the command has been executed
 monitor -> init      Mapped, Prepare, Go; end of file when the monitor has died
 """
 
@@ -70,16 +70,12 @@ class Failed(Value):
         return PyctrError(self.message, self.hint or None, exit_code=self.exit_code)
 
 
-class Entered(Value):
-    """The child is in its new user namespace and waits for its id maps."""
-
-
 class Mapped(Value):
     """The id maps are written."""
 
 
 class Born(Value):
-    """The container's pid 1 exists; `pid` is its number in the monitor's pid namespace."""
+    """The process of an exec session exists; `pid` is its number in the pid namespace of its parent."""
 
     pid: int
 
@@ -113,7 +109,7 @@ class Go(Value):
 
 _KINDS: "dict[str, type[Value]]" = {
     kind.__name__: kind
-    for kind in (Begin, Launch, Started, Failed, Entered, Mapped, Born, Prepare, Serve, Prepared, Go)
+    for kind in (Begin, Launch, Started, Failed, Mapped, Born, Prepare, Serve, Prepared, Go)
 }
 
 
@@ -134,6 +130,13 @@ class Channel:
         data = jsontext.dumps([type(message).__name__, message.to_json()]).encode()
         rights = [(_SOL_SOCKET, _SCM_RIGHTS, b"".join([fd.to_bytes(4, byteorder) for fd in fds]))]
         self.sock.sendmsg([data], rights if fds else [], _socket.MSG_NOSIGNAL)
+
+    def tell(self, message: Value) -> None:
+        """Like `send`. Where the other end has gone, its last message tells why."""
+        try:
+            self.send(message)
+        except BrokenPipeError:
+            pass
 
     def receive(self) -> "tuple[Value | None, list[int]]":
         """The next message and its descriptors; (None, []) at the end of file."""

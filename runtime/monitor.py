@@ -19,7 +19,6 @@ from pyctr.rootless.errors import PyctrError
 from pyctr.runtime import messages, state
 from pyctr.runtime.birth import Newborn
 from pyctr.runtime.messages import (
-    Born,
     Channel,
     Failed,
     Go,
@@ -65,8 +64,7 @@ class Monitor:
         self.launch: Launch
         self.state: State
         self.newborn = newborn
-        self.child = newborn.pid  # of the process that makes the namespaces and pid 1
-        self.pid = 0  # of the container's pid 1
+        self.pid = newborn.pid  # of the container's pid 1
         self.status: int | None = None  # its wait status
         self.helper = 0  # pid of the network helper
         self.server = 0  # pid of the process that serves the root file system, where one has to
@@ -89,9 +87,6 @@ class Monitor:
 
     def _start(self, channel: Channel, pipes: Pipes) -> Streams:
         """From the command's request to the executed command; returns the streams to pump."""
-        self.pid = self._await(channel, Born)[0].pid
-        self.newborn.end()
-        self.child = 0
         self.launch = self.control.expect(Launch)
         self.store = paths.Store(root=self.launch.root, runroot=self.launch.runroot)
         folder = self.store.container(self.launch.id)
@@ -109,7 +104,7 @@ class Monitor:
         routes = self.launch.helper.families if self.launch.helper else ()
         size = (self.launch.rows, self.launch.columns)
         names = (self.store.root, self.store.runroot, self.spec.id)
-        channel.send(Prepare(*names, routes, *size, debug=self.launch.debug))
+        channel.tell(Prepare(*names, routes, *size, debug=self.launch.debug))
         if self.spec.rootfs.kind == "image" and drivers.is_served(self.spec.rootfs.driver):
             self._serve_root(channel)
         self._record_running()  # while init mounts; the command is executed after it
@@ -400,8 +395,8 @@ class Monitor:
 
     def _end_everything(self) -> None:
         """After a failed start: nothing that was made outlives this process."""
-        pids = (self.pid, self.helper, self.child, self.server)
-        self.pid = self.helper = self.child = self.server = 0
+        pids = (self.pid, self.helper, self.server)
+        self.pid = self.helper = self.server = 0
         for pid in pids:
             if pid:
                 try:

@@ -85,8 +85,8 @@ class Run:
 
 EVENTS: dict[str, Callable[[Run], object]] = {
     "monitor": lambda run: run.monitor(),
-    "namespace": lambda run: children(run.monitor()),
-    "init": lambda run: len(descendants(run.monitor())) > 1,
+    "init": lambda run: children(run.monitor()),
+    "mapping": lambda run: len(descendants(run.monitor())) > 1,
     "draft": lambda run: run.is_there(run.cli.store.containers()),
     "record": lambda run: run.container(),
     "hostname": lambda run: run.record("hostname"),

@@ -17,7 +17,6 @@ from pyctr.runtime import messages
         messages.Launch("/root", "/run", "ab" * 32),
         messages.Started(17),
         messages.Failed("no", "do", 126),
-        messages.Entered(),
         messages.Born(4),
         messages.Prepare("/root", "/run", "x", ("IPv4",), 1, 2),
         messages.Go(),
