@@ -8,7 +8,7 @@ import sys
 
 from pyctr.cli import container_namespaces, container_network
 from pyctr.engine import config as configuration
-from pyctr.engine import environment, limits, mounts, mountwords, names, security
+from pyctr.engine import environment, limits, mounts, names, security
 from pyctr.engine.config import Config
 from pyctr.engine.create import cid_file_exists
 from pyctr.engine.request import Environment, Request
@@ -174,9 +174,11 @@ def parse_groups(groups: "tuple[str, ...]") -> "tuple[str, ...]":
 
 def parse_mounts(options: "Options", config: Config) -> "tuple[Mount, ...]":
     """The user's mounts, and those of containers.conf at other places."""
+    if not (options.volume or options.mount or options.tmpfs or config.volumes or config.mounts):
+        return ()
+    from pyctr.engine import mountwords
+
     asked = mountwords.parse(options.volume, options.mount, options.tmpfs)
-    if not config.volumes and not config.mounts:
-        return asked
     taken = {mount.target for mount in asked}
     configured = mountwords.parse(config.volumes, config.mounts, ())
     return (*[mount for mount in configured if mount.target not in taken], *asked)

@@ -29,7 +29,7 @@ from pyctr.rootless.values import Value
 from pyctr.runtime import state as states
 from pyctr.runtime.spec import SETTINGS_VERSION, SPEC_VERSION, Rootfs, Settings, Spec
 from pyctr.runtime.state import State
-from pyctr.storage import drivers, layers, paths, records, volumes
+from pyctr.storage import drivers, layers, paths, records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -215,6 +215,8 @@ class Draft:
             names.release(self.store, self.name, self.id)
         trees.remove(self.folder)
         for name in self.volumes:
+            from pyctr.storage import volumes
+
             try:
                 volumes.remove(self.store, name)
             except PyctrError:

@@ -5,7 +5,7 @@ import os
 from pyctr.engine.request import Request
 from pyctr.rootless.errors import NoSuchObject, PyctrError
 from pyctr.runtime.spec import Mount
-from pyctr.storage import paths, volumes
+from pyctr.storage import paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,6 +123,8 @@ def name_volumes(mounts: "Iterable[Mount]") -> tuple[tuple[Mount, ...], tuple[st
     named, fresh = [], []
     for mount in mounts:
         if mount.kind == "volume" and not mount.source:
+            from pyctr.storage import volumes
+
             mount = mount.replace(source=volumes.anonymous_name())
             fresh.append(mount.source)
         if "nocreate" in mount.options:
@@ -133,21 +135,26 @@ def name_volumes(mounts: "Iterable[Mount]") -> tuple[tuple[Mount, ...], tuple[st
 
 def check_volumes(store: paths.Store, mounts: "Iterable[Mount]") -> None:
     """NoSuchObject for a volume that the user forbade to make and that does not exist."""
-    for mount in mounts:
-        if (
-            mount.kind == "volume"
-            and "nocreate" in mount.options
-            and not volumes.exists(store, mount.source)
-        ):
-            raise NoSuchObject("volume", mount.source, f"Make it with 'pyctr volume create {mount.source}'.")
+    wanted = [mount.source for mount in mounts if mount.kind == "volume" and "nocreate" in mount.options]
+    if not wanted:
+        return
+    from pyctr.storage import volumes
+
+    for name in wanted:
+        if not volumes.exists(store, name):
+            raise NoSuchObject("volume", name, f"Make it with 'pyctr volume create {name}'.")
 
 
 def make_volumes(
     store: paths.Store, mounts: "Iterable[Mount]", anonymous: "Iterable[str]", *, durable: bool
 ) -> None:
     """Makes the volumes that are missing. Named ones always outlive a power cut."""
+    wanted = [mount.source for mount in mounts if mount.kind == "volume"]
+    if not wanted:
+        return
+    from pyctr.storage import volumes
+
     for name in anonymous:
         volumes.create(store, name, anonymous=True, durable=durable)
-    for mount in mounts:
-        if mount.kind == "volume":
-            volumes.ensure(store, mount.source)
+    for name in wanted:
+        volumes.ensure(store, name)

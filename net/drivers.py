@@ -49,11 +49,11 @@ class _NoHelper:
         return None
 
     def address(self, network: Network) -> Address:
+        if not self.shared:
+            return Address(ipv4="127.0.0.1")
         from pyctr.net import uplink
 
-        if self.shared:
-            return Address(host=uplink.local_address())
-        return Address(ipv4="127.0.0.1")
+        return Address(host=uplink.local_address())
 
     def explain(self, words: str) -> PyctrError:
         return PyctrError(f"the network helper failed: {words}")

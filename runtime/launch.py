@@ -10,12 +10,14 @@ import _signal
 import _socket
 import os
 
-from pyctr.rootless import processes
+# What the command, the monitor and init all use is loaded once, before they part.
+from pyctr.rootless import capabilities, processes, seccomp, terminal, userns  # noqa: F401
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.idmap import IdMaps
-from pyctr.runtime import messages
+from pyctr.runtime import frames, messages, state  # noqa: F401
 from pyctr.runtime.messages import Channel
 from pyctr.runtime.spec import Namespace
+from pyctr.storage import drivers, paths, records  # noqa: F401
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,14 +34,7 @@ class Launch:
 
     def begin(self, namespaces: tuple[Namespace, ...], maps: IdMaps) -> None:
         """Lets the monitor make the namespaces. What fails there is told by `start`."""
-        self._send(messages.Begin(namespaces, maps))
-
-    def _send(self, message: "messages.Begin | messages.Launch") -> None:
-        """Where the monitor has ended, its last message tells why."""
-        try:
-            self.control.send(message)
-        except BrokenPipeError:
-            pass
+        self.control.tell(messages.Begin(namespaces, maps))
 
     def start(self, request: messages.Launch) -> int:
         """Starts the container and returns its pid once its command is executed.
@@ -47,7 +42,7 @@ class Launch:
         Raises PyctrError with the monitor's reason; the record then tells the failure as well.
         """
         try:
-            self._send(request)
+            self.control.tell(request)
             return self.control.expect(messages.Started).pid
         except EOFError:
             raise PyctrError(
