@@ -16,7 +16,7 @@ from pyctr.storage import blobs, images, layers, sweep
 from pyctr.storage.images import Image
 from pyctr.storage.paths import Store
 from tests.image import servers
-from tests.image.servers import Sample, Scripted, in_turn, ranged, send, stalling, status, truncated
+from tests.image.servers import Sample, Scripted, in_turn, ranged, send, silent, stalling, status, truncated
 
 QUICK = PullOptions(retries=1, retry_delay=0.01)
 
@@ -207,6 +207,43 @@ def test_a_stalling_registry_is_an_error(own_store: Store, sample: Sample, scrip
 
     sample.answer(f"{sample.path}/manifests/latest", silent)
     assert "no answer in time" in refused(own_store, sample.reference, PullOptions(retries=0)).message
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_layer_that_stalls_once_goes_on_where_it_stalled(
+    own_store: Store, sample: Sample, scripted: Scripted
+) -> None:
+    path = sample.blob(sample.layer_digest)
+    sample.answer(path, in_turn(stalling(scripted, sample.layer, 50_000), ranged(sample.layer)))
+    fetch(own_store, sample.reference)
+    assert [headers.get("range") for headers in scripted.headers(path)] == [None, "bytes=50000-"]
+
+
+@pytest.mark.parametrize("what", ["manifest", "config", "layer"])
+@pytest.mark.usefixtures("impatient")
+def test_what_is_not_answered_once_is_asked_for_again(
+    own_store: Store, sample: Sample, scripted: Scripted, what: str
+) -> None:
+    """A registry that stalls before the headers."""
+    manifest_path = f"{sample.path}/manifests/latest"
+    paths = {"config": sample.blob(sample.config_digest), "layer": sample.blob(sample.layer_digest)}
+    path = paths.get(what, manifest_path)
+    sample.answer(path, in_turn(silent(scripted), scripted.answers[path]))
+    fetch(own_store, sample.reference)
+    assert scripted.count(path) == 2
+
+
+@pytest.mark.parametrize("wait", ["9" * 400, "-1", "nan", "1e9", "Thu, 01 Jan 2099 00:00:00 GMT", "\u0664"])
+def test_a_retry_after_of_years_is_not_obeyed(
+    own_store: Store, sample: Sample, monkeypatch: pytest.MonkeyPatch, wait: str
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    path = f"{sample.path}/manifests/latest"
+    good = send(sample.serve_manifest(), manifest.DOCKER_MANIFEST)
+    sample.answer(path, in_turn(status(429, Retry_After=wait.encode().decode("latin-1")), good))
+    fetch(own_store, sample.reference)
+    assert waited and max(waited) <= 60
 
 
 def test_more_layers_than_the_config_knows_are_refused(own_store: Store, sample: Sample) -> None:
