@@ -76,8 +76,7 @@ def _check_names(store: paths.Store) -> Iterator[Found]:
 
 def _check_blobs(store: paths.Store, image: Image, scope: Scope, seen: set[str]) -> str:
     """The first blob of an image that is missing or damaged, in words. OSError when one cannot be read."""
-    digests = [image.manifest_digest, image.config_digest, *[layer.digest for layer in image.layers]]
-    for digest in dict.fromkeys(digests):
+    for digest in image.digests:
         if not blobs.has_blob(store, digest):
             return f"blob {digest} is missing"
         if not (scope.quick or digest in seen or checks.is_sound(store, digest)):

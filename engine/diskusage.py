@@ -96,7 +96,7 @@ def _parts(store: paths.Store, image: Image, *, is_list: bool) -> dict[str, int]
     if is_list:
         return {image.id: image.size}
     found = {}
-    for digest in (image.manifest_digest, image.config_digest, *[layer.digest for layer in image.layers]):
+    for digest in image.digests:
         try:
             found[digest] = blobs.blob_size(store, digest)
         except PyctrError:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pyctr.image.manifest import Config, Invalid, Manifest
+from pyctr.image.manifest import DOCKER_MANIFEST, Config, Invalid, Manifest
 from pyctr.image.progress import Progress
 from pyctr.rootless.userns import default_maps
 from pyctr.storage import images, layers, paths, records
@@ -58,6 +58,10 @@ def keep(pin: Pin, image: Image, names: Sequence[str], progress: Progress, *, to
     pin.add_layers(image)
     key, folders = layers.ensure_layers(pin.store, image, default_maps())
     image = image.replace(size=_unpacked_size(pin.store.layers(key), folders))
+    if image.manifest_media_type == DOCKER_MANIFEST:
+        from pyctr.image import ocitwin
+
+        image = ocitwin.put(pin, image)
     progress.line("Writing manifest to image destination")
     with images.making(pin.store):
         images.put_image(pin.store, image)

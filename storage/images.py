@@ -45,10 +45,19 @@ class Image(Value):
     author: str = ""
     history: tuple[dict[str, object], ...] = ()
     pulled: bool = False  # from a registry, which gets the same bytes back
+    oci_digest: str = (
+        ""  # of a second manifest, for readers of OCI layouts, where the first one is not OCI's
+    )
 
     @property
     def config_digest(self) -> str:
         return f"sha256:{self.id}"
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Those of all its blobs, each once."""
+        manifests = (self.manifest_digest, self.oci_digest) if self.oci_digest else (self.manifest_digest,)
+        return tuple(dict.fromkeys([*manifests, self.config_digest, *[each.digest for each in self.layers]]))
 
 
 class ImageName(Value):

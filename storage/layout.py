@@ -10,6 +10,7 @@ from pyctr.rootless.errors import PyctrError
 from pyctr.storage import blobs, images, paths, records
 
 _VERSION = '{"imageLayoutVersion":"1.0.0"}\n'
+_OCI = "application/vnd.oci.image.manifest.v1+json"
 _REF_NAME = "org.opencontainers.image.ref.name"
 
 
@@ -43,8 +44,13 @@ def _descriptors(store: paths.Store) -> list[dict[str, object]]:
 
 
 def _descriptor(store: paths.Store, image: images.Image) -> dict[str, object] | None:
+    digest = image.oci_digest or image.manifest_digest
     try:
-        size = blobs.blob_size(store, image.manifest_digest)
+        size = blobs.blob_size(store, digest)
     except PyctrError:
         return None
-    return {"mediaType": image.manifest_media_type, "digest": image.manifest_digest, "size": size}
+    return {
+        "mediaType": _OCI if image.oci_digest else image.manifest_media_type,
+        "digest": digest,
+        "size": size,
+    }

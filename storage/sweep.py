@@ -183,7 +183,7 @@ def roots(store: paths.Store) -> Roots:
     chains: set[str] = set()
     for image_id in images.image_ids(store):
         image = images.read_image(store, image_id)
-        digests |= {image.config_digest, *[layer.digest for layer in image.layers]}
+        digests |= set(image.digests)
         manifests.add(image.manifest_digest)
         chains |= {layers.layer_name(layer.chain_id) for layer in image.layers}
     for name in images.image_names(store):
