@@ -16,7 +16,8 @@ from pyctr.image.transport import Access, Body, Misunderstood, Transport, Unreac
 from pyctr.rootless.errors import NoSuchObject, PyctrError
 
 _HOSTS = {DEFAULT_DOMAIN: "registry-1.docker.io"}
-_TRIES = 3  # anonymous, then with a token, then with a new one because the first has expired
+_REFUSALS = 3  # anonymous, then with a token, then with a new one
+_TRIES = 30  # of which most with tokens that others have used up meanwhile
 
 
 class Denied(PyctrError):
@@ -57,14 +58,20 @@ class Session:
         """The answer, whatever its status, its body unread; and the URL that gave it. Raises Unreachable.
 
         `target` is a path at the registry or a URL. `patience` is added to the seconds that the answer may
-        take.
+        take. A token that was good once has expired when it is refused: that is none of the refusals after
+        which a new one is asked for no more.
         """
+        refusals = 0
         for _ in range(_TRIES):
             used = self._authorizer.header if self._is_own(target) else ""
             sent = {**headers, "Authorization": used} if used else headers
             answer, url = self._from_any_base(method, target, sent, body, patience)
             if answer.status != 401 or not (self._is_own(target) and self._is_own(url)):
+                self._authorizer.taken(used)
                 break  # whoever the registry points to may not ask for the password (CVE-2020-15157)
+            refusals += not self._authorizer.has_expired(used)
+            if refusals == _REFUSALS:
+                break
             challenges = answer.headers.getlist("WWW-Authenticate")
             if not self._authorizer.renew(challenges, used, url):
                 break

@@ -30,7 +30,16 @@ class Authorizer:
         self._scope = f"repository:{path}:{actions}" if actions else ""
         self._credentials = credentials
         self._lock = threading.Lock()
+        self._good: set[str] = set()
         self.header = ""
+
+    def taken(self, used: str) -> None:
+        """Hears of a request that was not refused with 401."""
+        self._good.add(used)
+
+    def has_expired(self, used: str) -> bool:
+        """Whether a header that was refused now was taken once, or has been replaced by another thread."""
+        return self.header != used or (bool(used) and used in self._good)
 
     def renew(self, challenges: list[str], used: str, url: str) -> bool:
         """Answers the challenges of a 401 to a request that carried `used`; False when nothing is left."""
