@@ -5,16 +5,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from pyctr.rootless.errors import PyctrError
+from pyctr.rootless.errors import Stopped
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 CONNECTIONS = 6  # as podman has it
-
-
-class Stopped(PyctrError):
-    """Another part of the same transfer failed first."""
 
 
 def each(

@@ -2,7 +2,7 @@
 
 
 class Progress:
-    """Told by the main thread, except `blob_moved`, which any thread may call."""
+    """Told by the main thread, except `blob_moved`, `blob_done` and `layer_moved`, which any may call."""
 
     def line(self, text: str) -> None:
         """One more step has begun: "Trying to pull ..."."""
@@ -15,6 +15,9 @@ class Progress:
 
     def blob_done(self, digest: str, *, skipped: bool = False) -> None:
         """It is stored; `skipped` when it was before."""
+
+    def layer_moved(self, digest: str, there: int) -> None:
+        """`there` bytes of the blob of a layer are unpacked."""
 
     def pause(self) -> None:
         """Nothing moves for a while: draws the last state and gives the terminal back. No thread is left."""

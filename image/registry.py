@@ -11,10 +11,10 @@ import urllib3
 
 from pyctr.image import manifest, session, transport
 from pyctr.image.manifest import Descriptor, Invalid
-from pyctr.image.parallel import Stopped
 from pyctr.image.reference import Reference, is_digest
 from pyctr.image.session import Session
 from pyctr.image.transport import Access, Unreachable, retrying
+from pyctr.rootless.errors import Stopped
 from pyctr.storage import blobs, paths
 
 _PATIENCE = 0.2  # seconds between looks at a blob that another pull brings

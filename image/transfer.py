@@ -18,9 +18,11 @@ from pyctr.image.registries import Source
 from pyctr.image.registry import Repository
 from pyctr.image.transport import Access, Unreachable
 from pyctr.rootless.errors import PyctrError
+from pyctr.rootless.userns import default_maps
 from pyctr.rootless.values import Value
-from pyctr.storage import blobs, images, paths
+from pyctr.storage import blobs, images, layerbuild, paths
 from pyctr.storage.images import Image
+from pyctr.storage.layerbuild import Build
 from pyctr.storage.pins import Pin
 
 R = TypeVar("R")
@@ -76,7 +78,8 @@ def pull(store: paths.Store, reference: Reference, options: PullOptions, progres
             progress.warn(platform.warning(wanted, its))
         image = keeping.make_image(resolved.digest, resolved.manifest, config, str(reference))
         pin.add_layers(image)
-        fetch_layers(repository, store, resolved.manifest.layers, progress)
+        with layerbuild.building(store, image.layers, default_maps()) as build:
+            fetch_layers(repository, store, resolved.manifest.layers, build, progress)
         progress.line(f"Copying config {resolved.manifest.config.digest}")
         for digest, data in documents:
             if not blobs.has_blob(store, digest):
@@ -194,25 +197,32 @@ def fetch_config(repository: Repository, store: paths.Store, found: Manifest, wh
 
 
 def fetch_layers(
-    repository: Repository, store: paths.Store, layers: tuple[Descriptor, ...], progress: Progress
+    repository: Repository,
+    store: paths.Store,
+    layers: tuple[Descriptor, ...],
+    build: Build,
+    progress: Progress,
 ) -> None:
-    """Brings all layers that are missing, several at once. The first failure ends them all and is raised."""
+    """Brings all layers that are missing, several at once, and unpacks them as they arrive.
+
+    The first failure ends all of it and is raised.
+    """
     missing = []
     for layer in {layer.digest: layer for layer in layers}.values():
         progress.blob_started(layer.digest, layer.size)
         if blobs.has_blob(store, layer.digest):
             progress.blob_done(layer.digest, skipped=True)
+            build.ready(layer.digest)
         else:
             missing.append(layer)
-    if missing:
-        _fetch_all(repository, store, missing, progress)
 
-
-def _fetch_all(
-    repository: Repository, store: paths.Store, missing: list[Descriptor], progress: Progress
-) -> None:
     def fetch(layer: Descriptor, stop: threading.Event) -> None:
         repository.fetch_blob(store, layer, lambda there: progress.blob_moved(layer.digest, there), stop)
         progress.blob_done(layer.digest)
+        build.ready(layer.digest)
 
-    parallel.each(missing, fetch)
+    def work(layer: Descriptor | None, stop: threading.Event) -> None:
+        fetch(layer, stop) if layer else build.wait(stop, progress.layer_moved)
+
+    parallel.each([None, *missing], work, parallel.CONNECTIONS + 1)
+    build.finish()

@@ -14,13 +14,12 @@ import urllib3
 
 from pyctr.image import session, transport
 from pyctr.image.manifest import Descriptor, Invalid, digest_of
-from pyctr.image.parallel import Stopped
 from pyctr.image.reference import Reference
 from pyctr.image.rendering import Content
 from pyctr.image.session import Denied, Session
 from pyctr.image.tokens import NoToken
 from pyctr.image.transport import Access, Body, Unreachable, retrying
-from pyctr.rootless.errors import PyctrError
+from pyctr.rootless.errors import PyctrError, Stopped
 
 SMALL = 1 << 20  # bytes of a blob that goes up in the closing request: a round trip less
 _PIECE = 1 << 16  # bytes between two looks at the clock: a slow line needs a time-out each

@@ -37,3 +37,7 @@ class WrongState(PyctrError):
 
 class BrokenRecord(PyctrError):
     """A record on disk cannot be read, or was written by a newer pyctr. It is kept, never swept."""
+
+
+class Stopped(PyctrError):
+    """Another part of the same work failed first, or the user wants to leave."""

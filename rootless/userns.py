@@ -208,22 +208,55 @@ def call_mapped(maps: IdMaps, function: "Callable[..., Any]", *args: "Any") -> "
     The result must consist of plain values. PyctrError and OSError of the child are raised here again,
     anything else as PyctrError. The child has umask 0 and dies with this process; no thread may run here.
     """
+    call = start_mapped(maps, function, *args)
+    try:
+        return call.result()
+    finally:
+        call.end()
+
+
+def start_mapped(maps: IdMaps, function: "Callable[..., Any]", *args: "Any") -> "MappedCall":
+    """Like `call_mapped`, but the function runs on beside this process. The caller ends it."""
     answer_read, answer_write = os.pipe2(os.O_CLOEXEC)
     with Mapping() as mapping:
         child = os.fork()
         if not child:
             _serve_call(mapping, answer_write, function, args)
         os.close(answer_write)
+        call = MappedCall(child, answer_read)
         try:
             mapping.finish(child, maps)
-            with open(answer_read, "rb") as file:
-                answer = file.read()
         except BaseException:
-            os.kill(child, 9)
-            os.waitpid(child, 0)
+            call.end()
             raise
-    status = os.waitpid(child, 0)[1]
-    return _unpack_answer(answer, status)
+    return call
+
+
+class MappedCall:
+    """A function that runs in a user namespace. From `fd` comes its answer."""
+
+    def __init__(self, child: int, fd: int) -> None:
+        self._child = child
+        self.fd = fd
+
+    def result(self) -> "Any":
+        """Waits for the result, or raises the function's error, as `call_mapped` does. Once only."""
+        answer = b""
+        while data := os.read(self.fd, 1 << 20):
+            answer += data
+        status = os.waitpid(self._child, 0)[1]
+        self._child = 0
+        return _unpack_answer(answer, status)
+
+    def end(self) -> None:
+        """Kills it unless it has ended. Safe to call twice."""
+        if self._child:
+            os.kill(self._child, 9)
+            os.waitpid(self._child, 0)
+            self._child = 0
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
 
 
 class Mapping:

@@ -14,13 +14,13 @@ from itertools import zip_longest
 from pyctr.rootless import processes, userns
 from pyctr.rootless.errors import BrokenRecord, PyctrError
 from pyctr.rootless.idmap import IdMaps, IdRange
-from pyctr.storage import blobs, copying, layers, paths, records, sweep, trees, volumes, workers
+from pyctr.storage import blobs, copying, layers, paths, records, sweep, trees, unpacking, volumes
 from pyctr.storage.containertar import walk
 from pyctr.storage.images import Image, ImageLayer
 from pyctr.storage.merged import Child, Merged
 from pyctr.storage.unpack import DEFAULT_LIMITS, shown
 from pyctr.storage.whiteouts import dialect_of
-from pyctr.storage.workers import Job
+from pyctr.storage.workers import Blob, Job
 
 _READ = 1 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -142,9 +142,9 @@ def fresh_copy(store: paths.Store, key: str, image: Image, number: int, maps: Id
     draft = f"{folder}/{paths.TEMPORARY}{layers.layer_name(layer.chain_id)}.{os.urandom(8).hex()}"
     with _locked(draft) as lock:
         try:
-            size, entries = userns.call_mapped(
-                maps, workers.unpack_all, list(_jobs(store, key, image, number, draft)), maps, DEFAULT_LIMITS
-            )[0]
+            blob = Blob(number, store.blob(layer.digest), blobs.blob_size(store, layer.digest))
+            jobs = _jobs(store, key, image, number, draft)
+            size, entries = unpacking.unpack(list(jobs), [blob], maps, DEFAULT_LIMITS)[0]
             _write_record(draft, layer, size, entries)
             yield draft
         finally:
@@ -174,9 +174,7 @@ def _jobs(store: paths.Store, key: str, image: Image, number: int, draft: str) -
         diff = f"{store.layers(key)}/{layers.layer_name(lower.chain_id)}/{paths.LAYER_DIFF}"
         yield Job(diff, lower.digest, lower.diff_id, form)
     layer = image.layers[number]
-    size = blobs.blob_size(store, layer.digest)
-    diff = f"{draft}/{paths.LAYER_DIFF}"
-    yield Job(diff, layer.digest, layer.diff_id, form, store.blob(layer.digest), size)
+    yield Job(f"{draft}/{paths.LAYER_DIFF}", layer.digest, layer.diff_id, form, missing=True)
 
 
 def _write_record(draft: str, layer: ImageLayer, size: int, entries: int) -> None:

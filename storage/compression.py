@@ -5,9 +5,12 @@ members (pigz, estargz, zstd:chunked) are read to their end.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, Protocol
 
 from pyctr.rootless.errors import PyctrError
+from pyctr.storage import windows
+from pyctr.storage.windows import Budget
 
 CHUNK = 1 << 18  # bytes of output at once; more falls out of the cache between hash and write
 _INPUT = 1 << 17
@@ -96,7 +99,7 @@ def _library_zstd() -> Decompressor:
 def _xz() -> Decompressor:
     import lzma
 
-    return lzma.LZMADecompressor(memlimit=256 << 20)
+    return lzma.LZMADecompressor(memlimit=windows.LIMIT)
 
 
 def _bzip2() -> Decompressor:
@@ -117,10 +120,11 @@ def kind_of(start: bytes) -> str:
     return "zstd" if skippable else ""
 
 
-def decompressed(file: Readable) -> Iterator[bytes]:
+def decompressed(file: Readable, budget: Budget | None = None) -> Iterator[bytes]:
     """The content of `file` in chunks of at most CHUNK bytes.
 
-    BrokenStream when it is damaged or ends too early.
+    BrokenStream when it is damaged or ends too early, TooLarge when its decoder would need too much memory.
+    With a `budget` it waits until that has the memory.
     """
     start = _read(file, 6)
     kind = kind_of(start)
@@ -129,7 +133,7 @@ def decompressed(file: Readable) -> Iterator[bytes]:
         yield from iter(lambda: file.read(CHUNK), b"")
         return
     try:
-        yield from _members(file, start, _MAKERS[kind])
+        yield from _members(file, start, _MAKERS[kind], budget if kind == "zstd" else None)
     except PyctrError:
         raise
     except Exception as error:  # each library has an error class of its own, some raise OSError or EOFError
@@ -140,7 +144,7 @@ def proportionate(file: Readable, most: Callable[[int], int]) -> Iterator[bytes]
     """`decompressed`, for what comes from strangers: BrokenStream once it is more than `most` says for the
     bytes that were read.
     """
-    source = _Counted(file)
+    source = Counted(file)
     unpacked = 0
     for chunk in decompressed(source):
         unpacked += len(chunk)
@@ -149,7 +153,7 @@ def proportionate(file: Readable, most: Callable[[int], int]) -> Iterator[bytes]
         yield chunk
 
 
-class _Counted:
+class Counted:
     """A file that counts the bytes that were read of it."""
 
     def __init__(self, file: Readable) -> None:
@@ -170,12 +174,18 @@ def _read(file: Readable, size: int) -> bytes:
     return data
 
 
-def _members(file: Readable, start: bytes, make: Callable[[], Decompressor]) -> Iterator[bytes]:
+def _members(
+    file: Readable, start: bytes, make: Callable[[], Decompressor], budget: Budget | None
+) -> Iterator[bytes]:
     data = start
     while data:
-        decompressor = make()
-        yield from _one_member(file, data, decompressor)
-        data = _after_padding(file, decompressor.unused_data)
+        data += _read(file, windows.HEADER - len(data)) if len(data) < windows.HEADER else b""
+        size = windows.window(data)
+        with budget.taken(size) if budget and size else nullcontext():
+            decompressor = make()
+            yield from _one_member(file, data, decompressor)
+            data = _after_padding(file, decompressor.unused_data)
+            del decompressor  # and its window
 
 
 def _one_member(file: Readable, data: bytes, decompressor: Decompressor) -> Iterator[bytes]:

@@ -11,13 +11,7 @@ from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.idmap import IdMaps
 from pyctr.rootless.values import Value
 from pyctr.storage import drivers, paths, records
-from pyctr.storage.images import Image, ImageLayer
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Progress = Callable[[str, ImageLayer], None]
+from pyctr.storage.images import Image
 
 LAYER_VERSION = 1
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -45,14 +39,11 @@ def layer_name(chain_id: str) -> str:
     return "".join([_ALPHABET[number >> shift & 31] for shift in range(115, -1, -5)])
 
 
-def ensure_layers(
-    store: paths.Store, image: Image, maps: IdMaps, progress: "Progress | None" = None
-) -> "tuple[str, tuple[str, ...]]":
+def ensure_layers(store: paths.Store, image: Image, maps: IdMaps) -> "tuple[str, tuple[str, ...]]":
     """Unpacks the layers that are missing; the key and the names of all, lowest first, as a spec has them.
 
-    The caller holds `images.making` until something refers to them. `progress` is called with
-    "unpacking" or "unpacked" and the layer. PyctrError names the layer; a call that fails or is killed
-    leaves no layer that looks complete.
+    The caller holds `images.making`, or has pinned them, until something refers to them. PyctrError names
+    the layer; a call that fails or is killed leaves no layer that looks complete.
     """
     key = layer_key(store, maps)
     folder = store.layers(key)
@@ -65,7 +56,7 @@ def ensure_layers(
     if missing:
         from pyctr.storage import layerbuild
 
-        layerbuild.build(store, image, maps, progress)
+        layerbuild.build(store, image, maps)
     return key, names
 
 

@@ -167,6 +167,21 @@ def pausing(scripted: Scripted, data: bytes, at: int = 0) -> Answer:
     return answer
 
 
+def trickling(scripted: Scripted, data: bytes) -> Answer:
+    """Sends a byte now and then, which is enough to be no stall, until the test is over."""
+
+    def answer(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        for number in range(len(data)):
+            if scripted.over.wait(0.05):
+                return
+            handler.wfile.write(data[number : number + 1])
+
+    return answer
+
+
 def in_turn(*answers: Answer) -> Answer:
     """The first answer to the first request, and so on; the last one stays."""
     left = list(answers)

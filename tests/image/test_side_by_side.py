@@ -1,15 +1,24 @@
-"""Pulls beside other commands: nobody waits for a stalling registry, and nothing is taken from a pull."""
+"""Pulls beside other commands: nobody waits for a stalling registry, and nothing is taken from a pull.
+
+And what one pull does side by side.
+"""
 
 import subprocess
 import threading
 
 import pytest
 
-from pyctr.image import manifest
-from pyctr.storage import blobs
+from pyctr.image import manifest, reference, transfer
+from pyctr.image.progress import SILENT, Progress
+from pyctr.image.pull import PullOptions
+from pyctr.rootless import userns
+from pyctr.rootless.errors import PyctrError
+from pyctr.storage import blobs, images, layers
+from pyctr.storage.paths import Store
 from tests.commands import Cli
-from tests.image.servers import Handler, Sample, Scripted, pausing, send, status
+from tests.image.servers import Handler, Sample, Scripted, pausing, send, status, trickling
 from tests.images import Layer
+from tests.storage import building
 
 PULL = ("pull", "-q", "--tls-verify=false")
 TOP = Layer().file("top", bytes(range(256)) * 1000).tar()
@@ -102,6 +111,48 @@ def test_two_pulls_of_one_image_fetch_each_blob_once(cli: Cli, scripted: Scripte
     finish(second)
     assert scripted.count(sample.blob(sample.layer_digest)) == 1
     assert cli("system", "check").stdout == ""
+
+
+class Unpacked(Progress):
+    """Lets the server go on once some layer is unpacked."""
+
+    def __init__(self, scripted: Scripted, digest: str, size: int) -> None:
+        self._scripted = scripted
+        self._whole = (digest, size)
+
+    def layer_moved(self, digest: str, there: int) -> None:
+        if (digest, there) == self._whole:
+            self._scripted.resumed.set()
+
+
+@pytest.mark.parametrize("first", ["lower", "upper"])
+def test_a_layer_is_unpacked_while_another_one_is_loaded(
+    own_store: Store, scripted: Scripted, first: str
+) -> None:
+    sample = Sample(scripted)
+    top = sample.add_layer(Layer().file("etc/top", "x").hardlink("etc/same", "etc/data").tar())
+    rows = [(sample.layer_digest, sample.layer), (manifest.digest_of(top), top)]
+    (quick, data), (slow, rest) = rows if first == "lower" else rows[::-1]
+    sample.answer(sample.blob(quick), send(data))
+    sample.answer(sample.blob(slow), pausing(scripted, rest))
+    told = Unpacked(scripted, quick, len(data))
+    image = transfer.pull(own_store, reference.parse(sample.reference), PullOptions(), told)
+    maps = userns.default_maps()
+    assert layers.ensure_layers(own_store, image, maps)[1]
+    assert "etc/same" in building.look(building.layer_folder(own_store, image, maps), maps)
+
+
+def test_a_layer_that_cannot_be_unpacked_ends_the_loading_of_the_others(
+    own_store: Store, scripted: Scripted
+) -> None:
+    sample = Sample(scripted)
+    top = sample.add_layer(b"this is no tar" * 100)
+    sample.answer(sample.blob(manifest.digest_of(top)), send(top))
+    sample.answer(sample.blob(sample.layer_digest), trickling(scripted, sample.layer))
+    with pytest.raises(PyctrError, match="not a tar"):
+        transfer.pull(own_store, reference.parse(sample.reference), PullOptions(), SILENT)
+    assert not scripted.over.is_set()
+    assert images.image_ids(own_store) == []
 
 
 def test_a_reset_waits_for_a_pull(cli: Cli, image: Sample, scripted: Scripted) -> None:

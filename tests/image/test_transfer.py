@@ -337,8 +337,8 @@ def in_small_tmpfs(folder: pathlib.Path, code: str) -> str:
     import sys
 
     folder.mkdir()
-    script = f'mount -t tmpfs -o size=100k none {folder} && exec "$0" -c "$1"'
-    argv = ["unshare", "-rm", "sh", "-ec", script, sys.executable, code]
+    script = f'mount -t tmpfs -o size=200k none {folder} && exec "$0" -c "$1"'
+    argv = ["unshare", "-r", "--map-auto", "-m", "sh", "-ec", script, sys.executable, code]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
