@@ -47,9 +47,10 @@ def _check_index(folder: pathlib.Path, index: dict[str, Any]) -> None:
             assert re.fullmatch(_REF_NAME, name), name
         if platform := entry.get("platform"):
             assert platform["architecture"] and platform["os"]
+        assert entry["mediaType"] in (INDEX, MANIFEST), entry
         if entry["mediaType"] == INDEX:
             _check_index(folder, json.loads(data))
-        elif entry["mediaType"] == MANIFEST:
+        else:
             _check_manifest(folder, json.loads(data))
 
 

@@ -63,10 +63,13 @@ def test_others_read_the_store_whatever_was_done(
     cli("commit", "-q", "box", "localhost/oci:1")
     cli("commit", "-q", "-f", "docker", "-m", "again", "box", "localhost/docker:1")
     cli("tag", BUSYBOX, "quay.io/some/where:2")
-    pages = {BUSYBOX: PAGE, remote: PAGE, "quay.io/some/where:2": PAGE}
+    cli("export", "-o", tmp_path / "root.tar", "box")
+    change = ("-c", "ENV A=b", "-c", "CMD sh", "-c", "LABEL c=d", "-c", "EXPOSE 80", "-c", "VOLUME /v")
+    cli("import", "-q", *change, tmp_path / "root.tar", "localhost/imported:1")
+    pages = {BUSYBOX: PAGE, remote: PAGE, "quay.io/some/where:2": PAGE, "localhost/imported:1": ""}
     check(cli, store, tmp_path, {**pages, "localhost/oci:1": "", "localhost/docker:1": ""})
     cli("rm", "box")
-    cli("rmi", "localhost/docker:1", "quay.io/some/where:2", remote)
+    cli("rmi", "localhost/docker:1", "localhost/imported:1", "quay.io/some/where:2", remote)
     check(cli, store, tmp_path, {BUSYBOX: PAGE, "localhost/oci:1": ""})
     cli("rmi", BUSYBOX)
     cli("image", "prune", "-f")
