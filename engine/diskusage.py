@@ -1,7 +1,7 @@
 """How much disk space images, containers and volumes take: podman-system-df(1).
 
 An image takes its layers, unpacked and as blobs, its config and its manifest. What several images have in
-common is counted once in sums, and shown as shared.
+common is counted once in sums, and shown as shared. An unpacked layer counts as its tar, as in podman.
 """
 
 from collections import Counter

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pyctr.engine import checking
+from pyctr.engine import checking, diskusage
 from pyctr.rootless import syscalls, userns
 from pyctr.runtime import state as states
 from pyctr.storage import images, layers, paths, records
@@ -54,6 +54,37 @@ def test_shared_layers_are_counted_once(cli: Cli, tmp_path: pathlib.Path) -> Non
     lines = cli("system", "df", "-v").stdout.splitlines()
     shared = {line.split()[-3] for line in lines if line.startswith("localhost/")}
     assert len(shared) == 1 and shared != {"0B"}
+
+
+def bytes_on_disk(store: Store) -> int:
+    """What du(1) counts of blobs and unpacked layers: files with several names once, no folders."""
+    tops = [f"{store.blobs()}/sha256", *[f"{layer}/diff" for layer in layer_folders(store)]]
+    files = subprocess.run(["find", *tops, "-type", "f", "-print0"], capture_output=True, check=True).stdout
+    counted = subprocess.run(
+        ["du", "--files0-from=-", "--apparent-size", "-bc"], input=files, capture_output=True, check=True
+    ).stdout
+    return int(counted.splitlines()[-1].split()[0]) if files else 0
+
+
+def test_df_agrees_with_du_and_with_what_removals_free(
+    cli: Cli, store: Store, tmp_path: pathlib.Path
+) -> None:
+    """A layer counts as much as its tar: headers and padding more than its files."""
+    base = Layer().file("a", bytes(400_000)).hardlink("b", "a").symlink("c", "a").file("d", "x" * 1234)
+    upper = [Layer().file(name, name * 100_000).whiteout("d").hardlink(f"{name}2", name) for name in "xy"]
+    tars = {name: layer.tar() for name, layer in zip(("base", "one", "two"), (base, *upper), strict=True)}
+    for name in tars:
+        load(cli, tmp_path, f"localhost/{name}:1", *dict.fromkeys([tars["base"], tars[name]]))
+    padding = sum(map(len, tars.values())) - 400_000 - 1234 - 2 * 100_000
+    assert disk_usage(cli)["Images"]["RawSize"] == bytes_on_disk(store) + padding
+    for name in ("one", "base", "two"):
+        found = {each.names[0]: each for each in diskusage.measure(store).images}[f"localhost/{name}:1"]
+        assert found.size == found.shared + found.unique
+        before, raw = bytes_on_disk(store), disk_usage(cli)["Images"]["RawSize"]
+        cli("rmi", f"localhost/{name}:1")
+        assert raw - disk_usage(cli)["Images"]["RawSize"] == found.unique
+        assert 0 <= found.unique - (before - bytes_on_disk(store)) <= padding
+    assert bytes_on_disk(store) == 0
 
 
 def test_what_df_says_is_free_is_what_prune_frees(cli: Cli, busybox: str) -> None:

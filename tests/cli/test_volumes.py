@@ -177,6 +177,18 @@ def test_a_tmpfs_volume_is_limited_and_empty_in_each_container(cli: Cli, busybox
     assert done.returncode == 125 and "tmpfs" in done.stderr
 
 
+def test_mount_tells_where_the_data_are(cli: Cli, busybox: str) -> None:
+    look(cli, busybox, "sh", "-c", "echo content > /data/file")
+    folder = cli("volume", "mount", "data").stdout.strip()
+    assert folder == inspect(cli, "data")["Mountpoint"]
+    assert cli("unshare", "cat", f"{folder}/file").stdout == "content\n"
+    pathlib.Path(folder, "mine").write_text("by the user")
+    assert cli("volume", "unmount", "data").stdout == "data\n"
+    assert look(cli, busybox, "cat", "/data/mine") == "by the user"
+    cli("volume", "reload")
+    assert cli("volume", "ls", "-q").stdout == "data\n"
+
+
 def test_a_volume_can_be_a_folder_of_the_host(cli: Cli, busybox: str, tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("content")
     cli("volume", "create", "-o", "type=none", "-o", f"device={tmp_path}", "-o", "o=bind,ro", "data")
