@@ -1,6 +1,7 @@
-"""Every storage driver against the same checks of `tests.storage.filesystem`."""
+"""Every storage driver against the same checks of `tests.storage.filesystem` and `fileprograms`."""
 
 import os
+import tarfile
 import traceback
 
 import pytest
@@ -12,7 +13,7 @@ from pyctr.storage import drivers, layers, paths, serving, trial
 from pyctr.storage.drivers import Tree
 from pyctr.storage.paths import Store
 from tests.images import Layer
-from tests.storage import filesystem
+from tests.storage import fileprograms, filesystem
 from tests.storage.building import look, put_image
 
 # What drivers that are not ours cannot do.
@@ -63,6 +64,9 @@ def _use(driver: str, tree: Tree, check: "filesystem.Check") -> None:
             serving.await_end(child)
 
 
+assert fileprograms.random_reads_and_writes.__name__ in filesystem.CHECKS
+
+
 @pytest.mark.parametrize("name", filesystem.CHECKS)
 def test_conformance(
     driver: str, name: str, driver_store: Store, maps: IdMaps, disk: str, request: pytest.FixtureRequest
@@ -98,6 +102,44 @@ def test_marks_that_a_container_sets_hide_nothing_later(
     tree = tree_for(driver_store, maps, disk, *filesystem.layers())
     use(driver, tree, maps, filesystem.marks_of_overlays_are_not_for_containers)
     use(driver, tree, maps, filesystem.layers_are_one)
+
+
+SMUGGLED = {
+    **{
+        f"user.overlay.{name}": "y"
+        for name in ("opaque", "whiteout", "metacopy", "impure", "origin", "protattr")
+    },
+    **{f"trusted.overlay.{name}": "y" for name in ("opaque", "whiteout", "metacopy")},
+    **{f"{prefix}.overlay.redirect": "/secret" for prefix in ("user", "trusted")},
+    "user.fuseoverlayfs.opaque": "y",
+    "user.fuseoverlayfs.origin": "/secret",
+    "user.fuseoverlayfs.override_stat": "0:0:4777",
+    "user.containers.override_stat": "0:0:4777",
+    "security.fuseoverlayfs.opaque": "y",
+}
+
+
+def test_attributes_of_an_image_hide_and_lead_nowhere(
+    driver: str, driver_store: Store, maps: IdMaps, disk: str
+) -> None:
+    """Only the marks of archives hide: what drivers keep for themselves cannot be smuggled in."""
+    headers = {f"SCHILY.xattr.{name}": value for name, value in SMUGGLED.items()}
+    second = Layer().folder("d", pax_headers=headers).file("d/three", "three", pax_headers=headers)
+    second.file("replaced", "mine", uid=5, mode=0o600, pax_headers=headers).add(
+        "hidden", type=tarfile.CHRTYPE, devmajor=0, devminor=0
+    )
+    tree = tree_for(driver_store, maps, disk, filesystem.layers()[0], second.tar())
+    use(driver, tree, maps, _nothing_is_hidden)
+
+
+def _nothing_is_hidden(root: str) -> None:
+    assert sorted(os.listdir(f"{root}/d")) == ["one", "sub", "three", "two"]
+    assert filesystem.read(f"{root}/replaced") == b"mine"
+    assert os.path.exists(f"{root}/hidden")
+    status = os.stat(f"{root}/replaced")
+    assert (status.st_uid, status.st_mode & 0o7777) == (5, 0o600)
+    for path in ("d", "d/three", "replaced"):
+        assert not [name for name in os.listxattr(f"{root}/{path}") if "over" in name or "opaque" in name]
 
 
 def test_127_layers(driver: str, driver_store: Store, maps: IdMaps, disk: str) -> None:
