@@ -1,7 +1,6 @@
 """How pull and load tell what they do: plain lines as podman's, or bars on a terminal if rich is there."""
 
 import sys
-import threading
 import time
 
 from pyctr.cli.failure import say
@@ -43,6 +42,8 @@ class Bars(Lines):
     """A bar a blob, drawn by whichever thread moved last: a thread of its own would not survive a fork."""
 
     def __init__(self) -> None:
+        import threading
+
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
         from rich.progress import Progress as Rich

@@ -18,7 +18,7 @@ def pull(options: "Options", arguments: "tuple[str, ...]") -> int:
 def pull_one(store: "Store", name: str, options: "Options") -> "list[str]":
     """The ids of what was pulled: one image from a registry, all of an archive."""
     from pyctr.cli import progress, pulling
-    from pyctr.image import lookup, places
+    from pyctr.image import lookup, places, unchanged
     from pyctr.image import pull as images
 
     shown = progress.choose(quiet=options.quiet)
@@ -32,7 +32,9 @@ def pull_one(store: "Store", name: str, options: "Options") -> "list[str]":
         return list(dict.fromkeys([image.id for image in pulled]))
     if options.policy != "always":
         return [pulling.image_for(store, name, options.policy, options).image.id]
-    return [images.pull(store, name, pulling.pull_options(options), shown).id]
+    wanted = pulling.pull_options(options)
+    image = unchanged.pulled(store, name, wanted, shown) or images.pull(store, name, wanted, shown)
+    return [image.id]
 
 
 COMMAND = Command(

@@ -15,9 +15,7 @@ _ELSEWHERE = ("docker-daemon:", "containers-storage:")
 
 
 def push(options: "Options", arguments: "tuple[str, ...]") -> int:
-    from pyctr.cli import progress
     from pyctr.image import lookup, places
-    from pyctr.image import push as images
 
     name, to = arguments[0], arguments[1] if len(arguments) > 1 else ""
     refuse_elsewhere(to)
@@ -31,16 +29,23 @@ def push(options: "Options", arguments: "tuple[str, ...]") -> int:
     if place := places.parse(to):
         write_digest(save(found, place, options), options)
         return 0
-    digest = images.push(
-        options.store,
-        found.image,
-        images.destination(found, to),
-        wishes_of(options),
-        access_of(options),
-        progress.choose(quiet=options.quiet),
-    )
-    write_digest(digest, options)
+    write_digest(send(found, to, options), options)
     return 0
+
+
+def send(found: "Found", to: str, options: "Options") -> str:
+    """Brings an image to a registry, unless that has it; the digest of its manifest there."""
+    from pyctr.cli import progress
+    from pyctr.image import places, unchanged
+
+    target, wishes = places.destination(found, to), wishes_of(options)
+    shown = progress.choose(quiet=options.quiet)
+    tls_verify = options.tls_verify if "tls_verify" in options.named else None
+    if digest := unchanged.pushed(options.store, found.image, target, wishes, tls_verify, shown):
+        return digest
+    from pyctr.image import push as images
+
+    return images.push(options.store, found.image, target, wishes, access_of(options), shown)
 
 
 def save(found: "Found", place: "Place", options: "Options") -> str:

@@ -5,10 +5,6 @@ Schema 2". The config keeps its bytes in both formats, and so the image its id: 
 docker's, and readers ignore what they do not know.
 """
 
-import json
-from collections.abc import Sequence
-from typing import Any
-
 from pyctr.image.manifest import (
     DOCKER_CONFIG,
     DOCKER_LAYER,
@@ -20,7 +16,13 @@ from pyctr.image.manifest import (
     Descriptor,
     Manifest,
 )
+from pyctr.rootless import jsontext
 from pyctr.rootless.errors import PyctrError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 FORMATS = {"oci": OCI_MANIFEST, "v2s2": DOCKER_MANIFEST}
 
@@ -30,7 +32,7 @@ def is_foreign(media_type: str) -> bool:
     return media_type.startswith(FOREIGN)
 
 
-def media_type_for(wanted: str, found: Manifest, kinds: Sequence[str]) -> str:
+def media_type_for(wanted: str, found: Manifest, kinds: "Sequence[str]") -> str:
     """The type of the manifest for the wanted format (oci, v2s2 or as it is) and its layers' compression.
 
     Raises PyctrError for zstd in a manifest of docker's, which has no type for it.
@@ -54,23 +56,23 @@ def layer_type(media_type: str, kind: str, manifest_type: str) -> str:
     return f"{OCI_LAYER}{'+' if kind else ''}{kind}" if oci else f"{DOCKER_LAYER}{'.' if kind else ''}{kind}"
 
 
-def converted(data: bytes, media_type: str, layers: Sequence[Descriptor]) -> bytes:
+def converted(data: bytes, media_type: str, layers: "Sequence[Descriptor]") -> bytes:
     """The manifest in `data` as one of this type with these layers, which have their types already."""
-    document: dict[str, Any] = json.loads(data)
+    document: dict[str, Any] = jsontext.loads(data.decode())
     document["mediaType"] = media_type
     document["config"]["mediaType"] = OCI_CONFIG if media_type == OCI_MANIFEST else DOCKER_CONFIG
     rows = zip(document.get("layers") or [], layers, strict=True)
     document["layers"] = [_layer(entry, layer) for entry, layer in rows]
     if media_type == DOCKER_MANIFEST:
         _drop_annotations(document)
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    return jsontext.dumps(document).encode()
 
 
-def _layer(entry: dict[str, Any], layer: Descriptor) -> dict[str, Any]:
+def _layer(entry: "dict[str, Any]", layer: Descriptor) -> "dict[str, Any]":
     return {**entry, "mediaType": layer.media_type, "size": layer.size, "digest": layer.digest}
 
 
-def _drop_annotations(document: dict[str, Any]) -> None:
+def _drop_annotations(document: "dict[str, Any]") -> None:
     """Docker's format has none."""
     for entry in (document, document["config"], *document["layers"]):
         entry.pop("annotations", None)

@@ -4,13 +4,14 @@ Sources: OCI image-spec (manifest.md, image-index.md, config.md, descriptor.md) 
 project's "Image Manifest Version 2, Schema 2". Everything in them is untrusted: no field is used unchecked.
 """
 
-import hashlib
-import json
-from typing import Any
-
 from pyctr.image.reference import is_digest
+from pyctr.rootless import jsontext
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -97,11 +98,15 @@ class Invalid(PyctrError):
 
 def digest_of(data: bytes) -> str:
     """sha256:<hex> of some bytes."""
+    import hashlib
+
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def digest_like(data: bytes, digest: str) -> str:
     """The digest of some bytes, by the algorithm of another digest."""
+    import hashlib
+
     algorithm = digest.partition(":")[0]
     return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
@@ -141,7 +146,7 @@ def parse_archive(data: bytes, what: str) -> tuple[Entry, ...]:
     return tuple(found)
 
 
-def _texts(entry: dict[str, Any], name: str, what: str) -> tuple[str, ...]:
+def _texts(entry: "dict[str, Any]", name: str, what: str) -> tuple[str, ...]:
     return tuple([_typed(item, str, name, what) for item in _list(entry, name, what)])
 
 
@@ -188,7 +193,7 @@ _LISTS = ("Env", "Cmd", "Entrypoint", "Shell", "OnBuild")
 _MAPS = ("ExposedPorts", "Volumes", "Labels")
 
 
-def check_settings(settings: dict[str, Any], what: str) -> dict[str, Any]:
+def check_settings(settings: "dict[str, Any]", what: str) -> "dict[str, Any]":
     """The `config` object of an image config, checked, without empty fields. Raises Invalid."""
     kept = {key: value for key, value in settings.items() if value not in (None, "", [], {})}
     for names, kind in ((_TEXTS, str), (_LISTS, list), (_MAPS, dict), (("Healthcheck",), dict)):
@@ -203,23 +208,23 @@ def check_settings(settings: dict[str, Any], what: str) -> dict[str, Any]:
     return kept
 
 
-def _json(data: bytes, what: str, limit: int) -> Any:
+def _json(data: bytes, what: str, limit: int) -> "Any":
     if len(data) > limit:
         raise Invalid(f"{what} is larger than {limit >> 20} MiB")
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
+        return jsontext.loads(data.decode())
+    except ValueError as error:
         raise Invalid(f"{what} is not JSON: {error}") from None
 
 
-def _document(data: bytes, what: str, limit: int) -> dict[str, Any]:
+def _document(data: bytes, what: str, limit: int) -> "dict[str, Any]":
     document = _json(data, what, limit)
     if type(document) is not dict:
         raise Invalid(f"{what} is not a JSON object")
     return document
 
 
-def _media_type(document: dict[str, Any], announced: str, what: str) -> str:
+def _media_type(document: "dict[str, Any]", announced: str, what: str) -> str:
     inside = _field(document, "mediaType", str, what, "")
     known = announced if announced in (*ACCEPTED, *SCHEMA1) else ""  # some registries send text/plain
     if known and inside and known != inside:
@@ -237,24 +242,24 @@ def _media_type(document: dict[str, Any], announced: str, what: str) -> str:
     return media_type
 
 
-def _guess(document: dict[str, Any]) -> str:
+def _guess(document: "dict[str, Any]") -> str:
     """The type of a document that does not tell: OCI lets manifests and indexes leave it out."""
     return OCI_INDEX if "manifests" in document else OCI_MANIFEST if "config" in document else ""
 
 
-def _refuse_fields(document: dict[str, Any], names: tuple[str, ...], what: str, media_type: str) -> None:
+def _refuse_fields(document: "dict[str, Any]", names: tuple[str, ...], what: str, media_type: str) -> None:
     for name in names:
         if name in document:
             raise Invalid(f"{what} says that it is {media_type}, but has the field {name!r} of another kind")
 
 
-def _index(document: dict[str, Any], media_type: str, what: str) -> Index:
+def _index(document: "dict[str, Any]", media_type: str, what: str) -> Index:
     entries = _list(document, "manifests", what)
     manifests = tuple([_descriptor(entry, what) for entry in entries])
     return Index(media_type, manifests, _annotations(document, what))
 
 
-def _manifest(document: dict[str, Any], media_type: str, what: str) -> Manifest:
+def _manifest(document: "dict[str, Any]", media_type: str, what: str) -> Manifest:
     config = _descriptor(_field(document, "config", dict, what), what)
     if config.media_type not in (OCI_CONFIG, DOCKER_CONFIG):
         raise Invalid(f"{what} is not a container image: its config is {config.media_type}")
@@ -287,13 +292,13 @@ def _descriptor(item: object, what: str) -> Descriptor:
     )
 
 
-def _platform(entry: dict[str, Any], what: str) -> Platform | None:
+def _platform(entry: "dict[str, Any]", what: str) -> Platform | None:
     if not entry:
         return None
     return Platform(*[_field(entry, name, str, what, "") for name in ("os", "architecture", "variant")])
 
 
-def _annotations(document: dict[str, Any], what: str) -> dict[str, str]:
+def _annotations(document: "dict[str, Any]", what: str) -> dict[str, str]:
     found = _field(document, "annotations", dict, what, {})
     return {key: _typed(value, str, "annotations", what) for key, value in found.items()}
 
@@ -304,14 +309,16 @@ def _digest(value: object, what: str) -> str:
     return value
 
 
-def _list(document: dict[str, Any], name: str, what: str) -> list[Any]:
+def _list(document: "dict[str, Any]", name: str, what: str) -> "list[Any]":
     return _field(document, name, list, what, [])  # type: ignore[no-any-return]
 
 
 _REQUIRED = object()
 
 
-def _field(document: dict[str, Any], name: str, kind: type, what: str, default: Any = _REQUIRED) -> Any:
+def _field(
+    document: "dict[str, Any]", name: str, kind: type, what: str, default: "Any" = _REQUIRED
+) -> "Any":
     """A field of a JSON object; null counts as missing, as in Go. Invalid when it has another type."""
     value = document.get(name)
     if value is not None:
@@ -324,7 +331,7 @@ def _field(document: dict[str, Any], name: str, kind: type, what: str, default: 
 _KINDS = {dict: "an object", list: "a list", str: "text", int: "a number"}
 
 
-def _typed(value: object, kind: type, name: str, what: str) -> Any:
+def _typed(value: object, kind: type, name: str, what: str) -> "Any":
     if type(value) is not kind:
         raise Invalid(f"{what}: {name!r} is not {_KINDS[kind]}")
     return value

@@ -3,8 +3,14 @@
 docker-archive:PATH[:NAME]    oci-archive:PATH[:NAME]    oci:PATH[:NAME]    dir:PATH
 """
 
+from pyctr.image.reference import DEFAULT_DOMAIN, Reference, normalize
+from pyctr.image.reference import parse as parse_name
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyctr.image.lookup import Found
 
 TRANSPORTS = ("docker-archive", "oci-archive", "oci", "dir")
 FORMATS = {
@@ -35,3 +41,15 @@ def parse(text: str) -> Place | None:
     if not path:
         raise PyctrError(f"{text!r} names no file", f"Write it as {transport}:PATH.")
     return Place(transport, path, name)
+
+
+def destination(found: "Found", text: str) -> Reference:
+    """Where an image goes: a full name, that of the image itself when `text` is empty. Raises PyctrError."""
+    if not text:
+        if not found.name:
+            raise PyctrError(
+                f"{found.image.id[:12]} is the id of an image, which says nothing of a registry",
+                "Give the destination behind it: registry.example.com/name:tag",
+            )
+        return parse_name(found.name)
+    return normalize(text.removeprefix("docker://").removeprefix("//"), DEFAULT_DOMAIN)

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from pyctr.image import manifest, parallel, registries, rendering
-from pyctr.image.lookup import Found
 from pyctr.image.manifest import Descriptor
 from pyctr.image.progress import Progress
-from pyctr.image.reference import DEFAULT_DOMAIN, Reference, normalize, parse
+from pyctr.image.reference import Reference, parse
 from pyctr.image.rendering import Content, Rendered, Source, Wishes
 from pyctr.image.transport import Access
 from pyctr.image.upload import Uploader
@@ -20,18 +19,6 @@ from pyctr.rootless.errors import PyctrError
 from pyctr.storage import images, paths, variants
 
 _SOURCES = 3  # repositories that are asked to share a blob
-
-
-def destination(found: Found, text: str) -> Reference:
-    """Where an image goes: a full name, that of the image itself when `text` is empty. Raises PyctrError."""
-    if not text:
-        if not found.name:
-            raise PyctrError(
-                f"{found.image.id[:12]} is the id of an image, which says nothing of a registry",
-                "Give the destination behind it: registry.example.com/name:tag",
-            )
-        return parse(found.name)
-    return normalize(text.removeprefix("docker://").removeprefix("//"), DEFAULT_DOMAIN)
 
 
 def push(

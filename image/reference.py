@@ -97,6 +97,12 @@ def is_hex(text: str) -> bool:
     return bool(text) and _only(text, _HEX)
 
 
+def is_loopback_host(host: str) -> bool:
+    """Whether a host is this machine by its name: localhost, 127.0.0.0/8, ::1."""
+    numeric = host.replace(".", "").isdigit() and host.count(".") == 3
+    return host in ("localhost", "::1") or (numeric and host.startswith("127."))
+
+
 def _split_tag(text: str) -> tuple[str, str | None]:
     """Name and tag: the last colon counts when no slash follows it (else it belongs to a port)."""
     name, colon, tag = text.rpartition(":")

@@ -5,19 +5,19 @@ here; what was pulled stays as it was), or compressed otherwise than asked for. 
 files on the disk of the store: a crash leaves nothing behind.
 """
 
-import hashlib
 import os
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import BinaryIO
 
 from pyctr.image import conversion, manifest
 from pyctr.image.manifest import Descriptor, Invalid, Manifest
 from pyctr.rootless.values import Value
 from pyctr.storage import blobs, paths, variants
-from pyctr.storage.compressing import check_level
-from pyctr.storage.compression import kind_of
 from pyctr.storage.images import Image
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import ExitStack
+    from typing import BinaryIO
 
 KINDS = ("gzip", "zstd")
 
@@ -45,9 +45,9 @@ class Source(Value):
     image: Image
     manifest: Manifest
     data: bytes
-    files: dict[str, BinaryIO] = {}
+    files: "dict[str, BinaryIO]" = {}
 
-    def held(self, store: paths.Store, stack: ExitStack) -> "Source":
+    def held(self, store: paths.Store, stack: "ExitStack") -> "Source":
         """The same with all blobs open until `stack` is left. The caller holds `images.making`."""
         blobs_named = (self.manifest.config, *self.manifest.layers)
         digests = dict.fromkeys([blob.digest for blob in blobs_named])
@@ -67,7 +67,7 @@ class Content(Value):
     """The bytes of a blob: `open()` gives a file of its own, at its start."""
 
     descriptor: Descriptor
-    open: Callable[[], BinaryIO]
+    open: "Callable[[], BinaryIO]"
 
 
 class Rendered(Value):
@@ -88,7 +88,10 @@ def source_of(store: paths.Store, image: Image) -> Source:
 
 def check(wishes: Wishes) -> None:
     """Raises PyctrError when the wishes cannot be met by any image."""
-    check_level(wishes.compression or "gzip", wishes.level)
+    if wishes.level is not None:
+        from pyctr.storage.compressing import check_level
+
+        check_level(wishes.compression or "gzip", wishes.level)
     if wishes.format == "v2s2" and wishes.compression == "zstd":
         conversion.media_type_for("v2s2", Manifest(manifest.DOCKER_MANIFEST, _NOTHING, ()), ("zstd",))
 
@@ -128,15 +131,30 @@ def remembered(store: paths.Store, source: Source, at: int, wishes: Wishes) -> R
     return Rendered(Content(blob, _no_bytes), wanted)
 
 
+def known(store: paths.Store, source: Source, at: int, wishes: Wishes) -> Rendered | None:
+    """The layer as it leaves, when that takes no compressing: as it is, or as it left before."""
+    if not wishes.force and source.image.pulled and not wishes.format:
+        return Rendered(source.content(store, source.manifest.layers[at]), "")  # nothing asks for its kind
+    found = remembered(store, source, at, wishes)
+    if found:
+        return found
+    content = source.content(store, source.manifest.layers[at])
+    kind = _kind(content)
+    same = _wanted_kind(source.image, source.manifest.layers[at], kind, wishes) == kind
+    return Rendered(content, kind) if same else None
+
+
 def _how(kind: str, wishes: Wishes) -> str:
     return kind if wishes.level is None else f"{kind}-{wishes.level}"
 
 
-def _no_bytes() -> BinaryIO:
+def _no_bytes() -> "BinaryIO":
     raise AssertionError("a remembered layer has no bytes")
 
 
 def _kind(content: Content) -> str:
+    from pyctr.storage.compression import kind_of
+
     with content.open() as file:
         return kind_of(file.read(6))
 
@@ -152,18 +170,20 @@ def _wanted_kind(image: Image, entry: Descriptor, kind: str, wishes: Wishes) -> 
 
 def _compressed(store: paths.Store, content: Content, diff_id: str, kind: str, level: int | None) -> Content:
     """A layer compressed as `kind`, in an unnamed file. Invalid when it is not what its diff id says."""
+    import hashlib
+
     from pyctr.image import archive
     from pyctr.storage.compressing import compressed
     from pyctr.storage.compression import decompressed
 
     found, made = hashlib.sha256(), hashlib.sha256()
 
-    def plain(file: BinaryIO) -> Iterator[bytes]:
+    def plain(file: "BinaryIO") -> "Iterator[bytes]":
         for chunk in decompressed(file):
             found.update(chunk)
             yield chunk
 
-    def chunks(file: BinaryIO) -> Iterator[bytes]:
+    def chunks(file: "BinaryIO") -> "Iterator[bytes]":
         for chunk in compressed(plain(file), kind, level):
             made.update(chunk)
             yield chunk
@@ -180,7 +200,7 @@ def _compressed(store: paths.Store, content: Content, diff_id: str, kind: str, l
     return Content(blob, lambda: _reopened(spooled))
 
 
-def _reopened(file: BinaryIO) -> BinaryIO:
+def _reopened(file: "BinaryIO") -> "BinaryIO":
     """A file of its own on the same data: threads do not share an offset."""
     return open(f"/proc/self/fd/{file.fileno()}", "rb")
 

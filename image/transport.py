@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, SSL
 
 from pyctr import __version__
 from pyctr.image.credentials import Credentials
+from pyctr.image.reference import is_loopback_host
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
 
@@ -92,9 +93,7 @@ def host_of(domain: str) -> str:
 
 def is_loopback(domain: str) -> bool:
     """Whether a domain is this machine by its name: localhost, 127.0.0.0/8, ::1."""
-    host = host_of(domain)
-    numeric = host.replace(".", "").isdigit() and host.count(".") == 3
-    return host in ("localhost", "::1") or (numeric and host.startswith("127."))
+    return is_loopback_host(host_of(domain))
 
 
 class Transport:
