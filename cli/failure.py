@@ -83,7 +83,7 @@ def _tame(text: str) -> str:
 def print_traceback(error: BaseException) -> None:
     import traceback
 
-    traceback.print_exception(error)
+    say("".join(traceback.format_exception(error)).rstrip())
 
 
 def silence() -> None:

@@ -6,14 +6,17 @@ r"""How commands print what they found: tables for people, and `--format` as pod
         "table {{.ID}}\t{{.Names}}": a table with headings. Else the template once a row, a line each.
     print_values(values, options.format)
         What `inspect` shows: without a template (or "json") a JSON array, else the template once a value.
-    render(template, value)    the text of one Go template
+    render(template, value)    the text of one Go template for one value, as it may be shown
     json_text(value)           indented JSON
     table(lines)               aligned text of a list of lines, the cells of each a list of strings
 
 Rows may hold more fields than the columns show: a template finds them by name. Shorten ids before
 (podman's hold 12 digits unless --no-trunc). Cells of tables are made harmless here: control characters
-are shown as escapes, so that a hostile label cannot drive the terminal.
+are shown as escapes, so that a hostile label cannot drive the terminal. What a template makes is changed so
+on a terminal only: elsewhere a program gets what was asked for, as from podman. JSON has its own escapes.
 """
+
+import sys
 
 from pyctr.rootless import jsontext
 
@@ -53,7 +56,7 @@ def print_rows(
         print(template_table(rows, template, named, noheading=noheading), end="")
     else:
         compiled = parse(template)
-        print("".join([with_newline(compiled.render(row)) for row in rows]), end="")
+        print("".join([with_newline(shown(compiled.render(row))) for row in rows]), end="")
 
 
 def print_values(values: "Sequence[Any]", template: "str | None") -> None:
@@ -62,12 +65,19 @@ def print_values(values: "Sequence[Any]", template: "str | None") -> None:
         print(json_text(list(values)))
         return
     compiled = parse(template)
-    print("".join([with_newline(compiled.render(value)) for value in values]), end="")
+    print("".join([with_newline(shown(compiled.render(value))) for value in values]), end="")
 
 
 def render(template: str, value: "Any") -> str:
-    """The text of a template for one value, without a newline of its own."""
-    return parse(template).render(value)
+    """The text of a template for one value, without a newline of its own, as it may be shown."""
+    return shown(parse(template).render(value))
+
+
+def shown(text: str) -> str:
+    """The text as it may go to standard output: on a terminal without what drives it, but lines and tabs."""
+    if text.isprintable() or not sys.stdout.isatty():
+        return text
+    return "".join([letter if letter in "\n\t" else harmless(letter) for letter in text])
 
 
 def parse(template: str) -> "Template":
@@ -159,10 +169,19 @@ def json_text(value: "Any", indent: int = 4, inside: str = "") -> str:
     """Indented JSON, without the cost of the library."""
     deeper = inside + " " * indent
     if isinstance(value, dict) and value:
-        items = [f"{jsontext.dumps(str(key))}: {json_text(value[key], indent, deeper)}" for key in value]
+        items = [f"{json_text(str(key))}: {json_text(value[key], indent, deeper)}" for key in value]
         return "{\n" + ",\n".join([deeper + item for item in items]) + f"\n{inside}}}"
     if isinstance(value, (list, tuple)) and value:
         return (
             "[\n" + ",\n".join([deeper + json_text(item, indent, deeper) for item in value]) + f"\n{inside}]"
         )
-    return jsontext.dumps(value)
+    return printable(jsontext.dumps(value))
+
+
+def printable(text: str) -> str:
+    """A JSON string in which what a terminal acts on is escaped too, not only what JSON demands."""
+    if text.isprintable():
+        return text
+    import json
+
+    return "".join([letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text])

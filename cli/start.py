@@ -1,7 +1,5 @@
 """pyctr start: start containers that exist."""
 
-import sys
-
 from pyctr.cli import staying
 from pyctr.cli.tables import Argument, Command, Option
 from pyctr.engine import containers, starting, truth
@@ -28,7 +26,9 @@ def start(options: "Options", arguments: "tuple[str, ...]") -> int:
         except PyctrError as error:
             if len(names) == 1:
                 raise
-            print(f"Error: {error.message}", file=sys.stderr)
+            from pyctr.cli.failure import say
+
+            say(f"Error: {error.message}")
             code = 125
     return code
 
