@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 import urllib3
 
 from pyctr.image import manifest, session, transport
+from pyctr.image.blobfetch import BlobFetch
 from pyctr.image.manifest import Descriptor, Invalid
+from pyctr.image.parallel import CONNECTIONS
 from pyctr.image.reference import Reference, is_digest
 from pyctr.image.session import Session
-from pyctr.image.transport import Access, Unreachable, retrying
+from pyctr.image.transport import Access, retrying
 from pyctr.rootless.errors import Stopped
 from pyctr.storage import blobs, paths
+from pyctr.storage.blobparts import Parts
 
 _PATIENCE = 0.2  # seconds between looks at a blob that another pull brings
 
@@ -31,6 +34,7 @@ class Repository:
         self.name = reference.repository
         self._access = access
         self._session = Session(reference, access)
+        self._lanes = threading.Semaphore(CONNECTIONS)
         self.rate_limit = ""  # what the registry last told about how much may be pulled, in words
 
     def manifest(self, reference: str, accepted: tuple[str, ...] = manifest.ACCEPTED) -> tuple[bytes, str]:
@@ -81,6 +85,17 @@ class Repository:
 
         Broken connections are resumed where they ended, also by a later pull. Stopped when `stop` is set.
         """
+        while not self._lanes.acquire(timeout=_PATIENCE):
+            if stop.is_set():
+                raise Stopped(f"blob {descriptor.digest} was not finished")
+        try:
+            self._fetch_alone(store, descriptor, moved, stop)
+        finally:
+            self._lanes.release()
+
+    def _fetch_alone(
+        self, store: paths.Store, descriptor: Descriptor, moved: Callable[[int], None], stop: threading.Event
+    ) -> None:
         while True:
             try:
                 return self._fetch(store, descriptor, moved, stop)
@@ -96,60 +111,46 @@ class Repository:
             with blobs.writer(store, descriptor.digest, limit=size, resume=True, wait=False) as blob:
                 if blobs.has_blob(store, descriptor.digest):
                     raise _AlreadyThere
-                kept = blob.size
-                self._fill(blob, descriptor, moved, stop)
-                if kept and not blob.is_right():  # a power cut, or a server that lied then
+                resumed = bool(blob.size or Parts(blob).starts())
+                BlobFetch(self, descriptor, blob, self._lanes).run(moved, stop)
+                if resumed and not blob.is_right():  # a power cut, or a server that lied then
                     blob.restart()
-                    self._fill(blob, descriptor, moved, stop)
+                    BlobFetch(self, descriptor, blob, self._lanes).run(moved, stop)
         except _AlreadyThere:
             moved(size)
 
-    def _fill(
-        self,
-        blob: blobs.BlobWriter,
-        descriptor: Descriptor,
-        moved: Callable[[int], None],
-        stop: threading.Event,
-    ) -> None:
-        if blob.size > descriptor.size:
-            blob.restart()
+    def open_blob(self, descriptor: Descriptor, start: int, end: int) -> "Answer":
+        """The answer with the bytes of a blob from `start` up to `end` (status 206), or with all of them.
 
-        def write(piece: bytes) -> None:
-            if stop.is_set():
-                raise Stopped(f"blob {descriptor.digest} was not finished")
-            blob.write(piece)
-            moved(blob.size)
-
-        retrying(self._access, lambda: self._append(blob, descriptor, write), lambda: blob.size)
-        moved(blob.size)
-
-    def _append(
-        self, blob: blobs.BlobWriter, descriptor: Descriptor, write: Callable[[bytes], None]
-    ) -> None:
-        if blob.size == descriptor.size:
-            return
-        headers = {"Range": f"bytes={blob.size}-"} if blob.size else {}
+        Invalid when it announces another length, or another part.
+        """
+        rest = "" if end == descriptor.size else end - 1
+        headers = {"Range": f"bytes={start}-{rest}"} if start or rest else {}
         what = f"blob {descriptor.digest} in {self.name}"
-        with self._answer(f"blobs/{descriptor.digest}", headers, what) as answer:
-            if not _resumes(answer, blob.size, descriptor, what):
-                blob.restart()
-            for piece in answer:
-                write(piece)
-        if blob.size < descriptor.size:
-            raise Unreachable(f"{what} ended after {blob.size} of {descriptor.size} bytes", transient=True)
+        answer = self._answer(f"blobs/{descriptor.digest}", headers, what)
+        try:
+            _check_part(answer, start, end, descriptor, what)
+        except BaseException:
+            answer.close()
+            raise
+        return answer
 
-    def _answer(self, path: str, headers: dict[str, str], what: str, method: str = "GET") -> "_Answer":
+    def retry(self, action: Callable[[], None], moved: Callable[[], int]) -> None:
+        """Does something again after passing failures, as often as the user wants."""
+        retrying(self._access, action, moved)
+
+    def _answer(self, path: str, headers: dict[str, str], what: str, method: str = "GET") -> "Answer":
         """The successful answer to a request below the repository."""
         answer, url = self._session.ask(method, self._session.below(path), headers)
         if answer.status in (200, 206):
-            return _Answer(answer, url, insecure=self._session.transport.insecure)
+            return Answer(answer, url, insecure=self._session.transport.insecure)
         try:
             raise session.refusal(answer, url, f"reading {what}")
         finally:
             answer.close()
 
 
-class _Answer:
+class Answer:
     """A successful answer: a context manager that gives the connection back, and iterates over the body."""
 
     def __init__(self, response: urllib3.BaseHTTPResponse, url: str, *, insecure: bool) -> None:
@@ -159,8 +160,12 @@ class _Answer:
         self._url = url
         self._insecure = insecure
 
-    def __enter__(self) -> "_Answer":
+    def __enter__(self) -> "Answer":
         return self
+
+    def close(self) -> None:
+        """Gives up the connection with what is still in it."""
+        self._response.close()
 
     def __exit__(self, kind: object, *_rest: object) -> None:
         self._response.release_conn() if kind is None else self._response.close()
@@ -169,7 +174,7 @@ class _Answer:
         return transport.chunks(self._response, self._url, insecure=self._insecure)
 
 
-def _body(answer: _Answer, limit: int, what: str) -> bytes:
+def _body(answer: Answer, limit: int, what: str) -> bytes:
     data = b""
     for piece in answer:
         data += piece
@@ -195,13 +200,12 @@ def _numbers(text: str) -> tuple[str, str]:
     return tuple([each if each.isdecimal() and len(each) < 10 else "" for each in found])  # type: ignore[return-value]
 
 
-def _resumes(answer: _Answer, offset: int, descriptor: Descriptor, what: str) -> bool:
-    """Whether the body goes on at `offset`; False when it starts anew. Invalid when its length is wrong."""
+def _check_part(answer: Answer, start: int, end: int, descriptor: Descriptor, what: str) -> None:
+    """Invalid when the registry sends something else than it was asked for."""
     resumed = answer.status == 206
-    if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
-        raise Invalid(f"{what}: asked to go on at byte {offset}, the registry sends another part")
+    if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+        raise Invalid(f"{what}: asked to go on at byte {start}, the registry sends another part")
     length = answer.headers.get("Content-Length", "")
-    left = descriptor.size - (offset if resumed else 0)
-    if length.isdigit() and int(length) != left:
-        raise Invalid(f"{what}: the registry sends {length} bytes, but the manifest announces {left}")
-    return resumed or not offset
+    wanted = end - start if resumed else descriptor.size
+    if length.isdigit() and int(length) != wanted:
+        raise Invalid(f"{what}: the registry sends {length} bytes, but the manifest announces {wanted}")

@@ -116,7 +116,9 @@ def writer(
 
 
 class BlobWriter:
-    """Writes one blob. `size` is what it holds so far, `digest` the name that it got (set at the end)."""
+    """Writes one blob. `size` is what it holds so far, `path` its temporary file, `digest` the name that it
+    got (set at the end).
+    """
 
     def __init__(
         self,
@@ -142,8 +144,8 @@ class BlobWriter:
 
     def __enter__(self) -> "BlobWriter":
         records.make_folder(self._folder)
-        self._temporary = f"{self._folder}/{paths.TEMPORARY}{self._temporary_name()}"
-        self._fd = _open_locked(self._temporary, wait=self._wait)
+        self.path = f"{self._folder}/{paths.TEMPORARY}{self._temporary_name()}"
+        self._fd = _open_locked(self.path, wait=self._wait)
         try:
             self._read_kept()
         except BaseException:
@@ -188,7 +190,7 @@ class BlobWriter:
             if kind is None:
                 self._commit()
             elif not self._resume or not self.size:
-                os.unlink(self._temporary)
+                os.unlink(self.path)
         finally:
             self._close()
 
@@ -203,12 +205,12 @@ class BlobWriter:
             os.fsync(self._fd)
             if self._naming is not None:
                 self._naming(str(found))
-            os.rename(self._temporary, f"{self._folder}/{found.hex}")
+            os.rename(self.path, f"{self._folder}/{found.hex}")
         except OSError as error:
-            os.unlink(self._temporary)
+            os.unlink(self.path)
             raise self._failed(error) from None
         except PyctrError:
-            os.unlink(self._temporary)
+            os.unlink(self.path)
             raise
         records.sync_folder(self._folder)
         self.digest = str(found)

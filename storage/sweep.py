@@ -251,7 +251,7 @@ class _Sweep:
     def take_all(self) -> None:
         """Takes what no root needs, and what killed or interrupted calls left."""
         self._take_garbage()
-        self._take_temporaries(pins.pinned(self._store))
+        self._take_temporaries()
 
     def _take_garbage(self) -> None:
         try:
@@ -284,11 +284,10 @@ class _Sweep:
         self._doomed.append((doomed, lock))
         self._layers += 1
 
-    def _take_temporaries(self, kept: frozenset[str]) -> None:
-        """All that is temporary and whose lock can be had, but for parts of blobs that a pull needs."""
+    def _take_temporaries(self) -> None:
+        """All that is temporary and whose lock can be had."""
         for path in temporaries(self._store):
-            if _digest_of_part(path) not in kept:
-                self._take_temporary(path)
+            self._take_temporary(path)
         for path in halves(self._store):
             if not records.is_younger(path, self._age):
                 self._take_half(path)
@@ -310,18 +309,22 @@ class _Sweep:
 
 
 def temporaries(store: paths.Store) -> list[str]:
-    """What is, or was, being built or removed in the root folder and those of blobs and layers."""
+    """What is, or was, being built or removed in the root folder and those of blobs and layers, but for the
+    parts of blobs that a pull at work goes on with. The store lock is held exclusively.
+    """
+    kept = pins.pinned(store)
     folders = [f"{store.blobs()}/{name}" for name in records.names_in(store.blobs())]
     folders += [store.layers(key) for key in records.names_in(f"{store.root}/layers")]
     folders.append(store.pins())
     in_root = [name for name in records.names_in(store.root) if _TEMPORARY_OF_ROOT.fullmatch(name)]
-    return [f"{store.root}/{name}" for name in in_root] + _beginning(folders, paths.TEMPORARY)
+    found = [f"{store.root}/{name}" for name in in_root] + _beginning(folders, paths.TEMPORARY)
+    return [path for path in found if _digest_of_part(path) not in kept]
 
 
 def _digest_of_part(path: str) -> str:
     """Of which blob a temporary in the folder of blobs is a part."""
     folder, name = os.path.split(path)
-    return f"{os.path.basename(folder)}:{name.removeprefix(paths.TEMPORARY)}"
+    return f"{os.path.basename(folder)}:{name.removeprefix(paths.TEMPORARY).partition('.')[0]}"
 
 
 def halves(store: paths.Store) -> list[str]:
