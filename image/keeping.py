@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pyctr.image.manifest import DOCKER_MANIFEST, Config, Invalid, Manifest
 from pyctr.image.progress import Progress
 from pyctr.rootless.userns import default_maps
-from pyctr.storage import images, layers, paths, records
+from pyctr.storage import blobs, images, layers, paths, records
 from pyctr.storage.images import Image, ImageLayer
 from pyctr.storage.pins import Pin
 
@@ -57,6 +57,7 @@ def keep(pin: Pin, image: Image, names: Sequence[str], progress: Progress, *, to
     progress.pause()
     pin.add_layers(image)
     key, folders = layers.ensure_layers(pin.store, image, default_maps())
+    _check_sizes(pin.store, image)
     image = image.replace(size=_unpacked_size(pin.store.layers(key), folders))
     if image.manifest_media_type == DOCKER_MANIFEST:
         from pyctr.image import ocitwin
@@ -68,6 +69,14 @@ def keep(pin: Pin, image: Image, names: Sequence[str], progress: Progress, *, to
         for name in names:
             images.add_name(pin.store, name, image.id, top_digest or image.manifest_digest)
     return image
+
+
+def _check_sizes(store: paths.Store, image: Image) -> None:
+    """Raises Invalid for a layer of another size than its manifest says, which was here already."""
+    for layer in image.layers:
+        size = blobs.blob_size(store, layer.digest)
+        if size != layer.size:
+            raise Invalid(f"layer {layer.digest} has {size} bytes, but its manifest says {layer.size}")
 
 
 def _unpacked_size(folder: str, names: Sequence[str]) -> int:

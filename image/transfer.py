@@ -187,9 +187,10 @@ def fetch_config(repository: Repository, store: paths.Store, found: Manifest, wh
     """The config of an image, checked, stored as a blob. Raises Invalid."""
     digest = found.config.digest
     if digest.startswith("sha256:") and blobs.has_blob(store, digest):
-        return manifest.parse_config(
-            blobs.read_blob(store, digest, manifest.CONFIG_LIMIT), f"config of {what}"
-        )
+        data = blobs.read_blob(store, digest, manifest.CONFIG_LIMIT)
+        if len(data) != found.config.size:
+            raise Invalid(f"config {digest} has {len(data)} bytes, but {what} says {found.config.size}")
+        return manifest.parse_config(data, f"config of {what}")
     data = repository.small_blob(found.config, f"config of {what}")
     config = manifest.parse_config(data, f"config of {what}")
     blobs.put_blob(store, data, digest)

@@ -120,6 +120,34 @@ def test_a_wrong_content_length_is_refused_before_the_body(own_store: Store, sam
     assert f"{len(sample.layer) + 4} bytes" in error.message
 
 
+def test_a_layer_that_is_shorter_than_announced_is_refused(own_store: Store, sample: Sample) -> None:
+    """Whole by its Content-Length, and again from where it seemed to have broken off."""
+    sample.answer(sample.blob(sample.layer_digest), send(sample.layer[:-1]))
+    assert sample.layer_digest in refused(own_store, sample.reference).message
+    assert not blobs.has_blob(own_store, sample.layer_digest)
+
+
+@pytest.mark.parametrize("difference", [-1, 1, 1 << 30])
+def test_a_manifest_that_lies_about_sizes_is_refused(
+    own_store: Store, sample: Sample, difference: int
+) -> None:
+    for part in (sample.manifest["layers"][0], sample.manifest["config"]):
+        part["size"] += difference
+        sample.serve_manifest()
+        assert "bytes" in refused(own_store, sample.reference).message
+        part["size"] -= difference
+
+
+def test_a_lie_about_what_is_here_already_is_noticed(own_store: Store, sample: Sample) -> None:
+    fetch(own_store, sample.reference)
+    for part in (sample.manifest["layers"][0], sample.manifest["config"]):
+        part["size"] += 1
+        sample.serve_manifest()
+        with pytest.raises(PyctrError, match=f"{part['digest']} has .* bytes, but"):
+            fetch(own_store, sample.reference)
+        part["size"] -= 1
+
+
 def test_a_broken_transfer_goes_on_where_it_ended(
     own_store: Store, sample: Sample, scripted: Scripted
 ) -> None:
