@@ -1,6 +1,6 @@
 """What run, create and pull have in common: options that say how to pull. On the path of `run`."""
 
-from pyctr.image import lookup
+from pyctr.image import pull
 from pyctr.rootless.errors import PyctrError
 
 TYPE_CHECKING = False
@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from pyctr.cli.reader import Options
     from pyctr.image.lookup import Found
     from pyctr.image.progress import Progress
-    from pyctr.image.pull import PullOptions
     from pyctr.storage.paths import Store
 
 _NANOSECONDS = 1_000_000_000
@@ -22,25 +21,16 @@ def image_for(store: "Store", name: str, policy: str, options: "Options") -> "Fo
 
         return progress.choose(quiet=options.quiet)
 
-    if policy == "missing" and not (options.platform or options.arch or options.os or options.variant):
-        try:
-            return lookup.find(store, name)
-        except lookup.NoSuchImage:
-            pass
-    from pyctr.image import pull
-
     return pull.pull_if_needed(store, name, policy, pull_options(options), progress)
 
 
-def pull_options(options: "Options") -> "PullOptions":
+def pull_options(options: "Options") -> pull.PullOptions:
     """How to pull. Options that a command does not have count as not given."""
-    from pyctr.image.pull import PullOptions
-
     given = vars(options)
     texts = {
         name: given.get(name) or "" for name in ("platform", "arch", "os", "variant", "cert_dir", "creds")
     }
-    return PullOptions(
+    return pull.PullOptions(
         **texts,
         auth_file=given.get("authfile") or "",
         tls_verify=options.tls_verify if "tls_verify" in options.named else None,
