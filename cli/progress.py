@@ -39,7 +39,10 @@ class Lines(Progress):
 
 
 class Bars(Lines):
-    """A bar a blob, drawn by whichever thread moved last: a thread of its own would not survive a fork."""
+    """A bar a blob: how much of it is loaded, then how much is unpacked, in bytes and bytes a second.
+
+    Drawn by whichever thread moved last: a thread of its own would not survive a fork.
+    """
 
     def __init__(self) -> None:
         import threading
@@ -51,6 +54,7 @@ class Bars(Lines):
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         self._bars = Rich(*columns, console=Console(stderr=True), auto_refresh=False)
         self._tasks: dict[str, TaskID] = {}
+        self._unpacking: set[TaskID] = set()
         self._lock = threading.Lock()
         self._drawing = False
         self._drawn = 0.0
@@ -59,23 +63,42 @@ class Bars(Lines):
         if not self._drawing:
             self._bars.start()
             self._drawing = True
-        short = digest.partition(":")[2][:12]
-        self._tasks[digest] = self._bars.add_task(f"Copying blob {short}", total=size)
+        self._tasks[digest] = self._bars.add_task(f"Copying blob {_short(digest)}", total=size)
 
     def blob_moved(self, digest: str, there: int) -> None:
         with self._lock:
             self._bars.update(self._tasks[digest], completed=there)
-            if time.monotonic() - self._drawn > REDRAW:
-                self._bars.refresh()
-                self._drawn = time.monotonic()
+            self._redraw()
+
+    def _redraw(self) -> None:
+        if time.monotonic() - self._drawn > REDRAW:
+            self._bars.refresh()
+            self._drawn = time.monotonic()
 
     def blob_done(self, digest: str, *, skipped: bool = False) -> None:
-        short = digest.partition(":")[2][:12]
         word = "skipped: already exists" if skipped else "done"
         with self._lock:
-            task = self._bars.tasks[self._tasks[digest]]
-            self._bars.update(task.id, completed=task.total, description=f"Copying blob {short} {word}")
-            self._bars.refresh()
+            self._complete(digest, f"Copying blob {_short(digest)} {word}")
+
+    def _complete(self, digest: str, words: str) -> None:
+        """A full bar, drawn at once."""
+        task = self._tasks[digest]
+        total = next(each.total for each in self._bars.tasks if each.id == task)
+        self._bars.update(task, completed=total, description=words)
+        self._bars.refresh()
+
+    def layer_moved(self, digest: str, there: int) -> None:
+        with self._lock:
+            task = self._tasks.get(digest)
+            if task is None:
+                return
+            if task not in self._unpacking:  # the rate begins anew
+                self._unpacking.add(task)
+                self._bars.reset(task, description=f"Unpacking blob {_short(digest)}")
+            self._bars.update(task, completed=there)
+            if any([each.id == task and each.finished for each in self._bars.tasks]):
+                self._complete(digest, f"Unpacked blob {_short(digest)}")
+            self._redraw()
 
     def line(self, text: str) -> None:
         self.pause()
@@ -87,3 +110,9 @@ class Bars(Lines):
             self._drawing = False
             for task in self._bars.task_ids:
                 self._bars.remove_task(task)
+            self._tasks.clear()
+            self._unpacking.clear()
+
+
+def _short(digest: str) -> str:
+    return digest.partition(":")[2][:12]
