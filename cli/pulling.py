@@ -10,18 +10,29 @@ if TYPE_CHECKING:
     from pyctr.image.progress import Progress
     from pyctr.storage.paths import Store
 
+_PLACES = ("docker-archive:", "oci-archive:", "oci:", "dir:")  # of image.places
+_LOCAL = "containers-storage:"
 _NANOSECONDS = 1_000_000_000
 
 
 def image_for(store: "Store", name: str, policy: str, options: "Options") -> "Found":
-    """The local image that `name` means, and its full name; pulled first if `policy` says so."""
+    """The local image that `name` means, and its full name; pulled first if `policy` says so. That of an
+    archive or folder is loaded.
+    """
 
     def progress() -> "Progress":
         from pyctr.cli import progress
 
         return progress.choose(quiet=options.quiet)
 
-    return pull.pull_if_needed(store, name, policy, pull_options(options), progress)
+    if name.startswith(_PLACES):
+        from pyctr.image import loading
+
+        return loading.bring(store, name, pull_options(options), progress)
+    if name.startswith(_LOCAL):
+        name, policy = name.removeprefix(_LOCAL), "never"
+    bare = name.removeprefix("docker://")
+    return pull.pull_if_needed(store, bare, policy, pull_options(options), progress)
 
 
 def pull_options(options: "Options") -> pull.PullOptions:

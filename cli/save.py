@@ -56,11 +56,16 @@ def chosen(options: "Options", arguments: "tuple[str, ...]") -> "list[Chosen]":
 
     words = arguments if options.multi_image_archive else arguments[:1]
     found = [lookup.find(options.store, word) for word in words]
-    images = [Chosen(each.image, (each.name,) if each.name else ()) for each in found]
+    images = [Chosen(each.image, tagged(each.name)) for each in found]
     if not options.multi_image_archive:
         more = tuple([local_name(word) for word in arguments[1:]])
         images[0] = images[0].replace(names=(*images[0].names, *more))
     return images
+
+
+def tagged(name: str) -> "tuple[str, ...]":
+    """The full name as one for an archive, which holds no digests."""
+    return (name,) if name and "@" not in name else ()
 
 
 COMMAND = Command(
