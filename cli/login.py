@@ -93,25 +93,17 @@ def still_valid(account: "Account", options: "Options", access: "Access") -> boo
 
 def ask(account: "Account", options: "Options") -> "Credentials":
     """User and password: from the options, else from who sits there."""
+    from pyctr.cli import prompts
     from pyctr.image import login as registries
     from pyctr.image.credentials import Credentials
 
     user = options.username
     if not user:
         known = registries.known(account, file_read(options)).user
-        user = asked(f"Username ({known}): " if known else "Username: ") or known
+        user = prompts.line(f"Username ({known}): " if known else "Username: ", nobody()) or known
     if options.password_stdin:
         return Credentials(user, sys.stdin.read().rstrip("\r\n"))
-    return Credentials(user, options.password if options.password is not None else asked_secretly())
-
-
-def asked(prompt: str) -> str:
-    """A line of standard input."""
-    print(prompt, end="", flush=True)
-    line = sys.stdin.readline()
-    if not line:
-        raise nobody()
-    return line.rstrip("\r\n")
+    return Credentials(user, options.password if options.password is not None else prompts.secret(nobody()))
 
 
 def nobody() -> PyctrError:
@@ -120,18 +112,6 @@ def nobody() -> PyctrError:
         "nobody answers the question for user and password",
         "Give --username and --password-stdin where there is no terminal.",
     )
-
-
-def asked_secretly() -> str:
-    """A line that a terminal does not show."""
-    if not sys.stdin.isatty():
-        return asked("Password: ")
-    import getpass
-
-    try:
-        return getpass.getpass("Password: ")
-    except EOFError:
-        raise nobody() from None
 
 
 COMMAND = Command(

@@ -234,7 +234,7 @@ AUTHFILE = Option(("--authfile",), "File with credentials for registries", "text
 ACCESS = (
     AUTHFILE,
     Option(("--cert-dir",), "Folder with certificates for the registry", "text", "PATH", complete="file"),
-    Option(("--creds",), "Credentials for the registry", "text", "USER:PASSWORD"),
+    Option(("--creds",), "Credentials; what is missing is asked for", "text", "USER[:PASSWORD]"),
     TLS,
 )
 RECORDED = (

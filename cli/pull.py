@@ -49,7 +49,7 @@ COMMAND = Command(
         Option(
             ("--cert-dir",), "Folder with certificates for the registry", "text", "PATH", complete="file"
         ),
-        Option(("--creds",), "Credentials for the registry", "text", "USER:PASSWORD"),
+        Option(("--creds",), "Credentials; what is missing is asked for", "text", "USER[:PASSWORD]"),
         Option(("--disable-content-trust",), "Does nothing; docker has it", hidden=True),
         Option(("--os",), "Operating system of the image", "text", "OS"),
         Option(("--platform",), "Platform of the image", "text", "OS/ARCH[/VARIANT]"),

@@ -38,16 +38,24 @@ def image_for(store: "Store", name: str, policy: str, options: "Options") -> "Fo
 def pull_options(options: "Options") -> pull.PullOptions:
     """How to pull. Options that a command does not have count as not given."""
     given = vars(options)
-    texts = {
-        name: given.get(name) or "" for name in ("platform", "arch", "os", "variant", "cert_dir", "creds")
-    }
+    texts = {name: given.get(name) or "" for name in ("platform", "arch", "os", "variant", "cert_dir")}
     return pull.PullOptions(
         **texts,
+        creds=_credentials(options) if given.get("creds") else "",
         auth_file=given.get("authfile") or "",
         tls_verify=options.tls_verify if "tls_verify" in options.named else None,
         retries=3 if given.get("retry") is None else options.retry,
         retry_delay=_seconds(given["retry_delay"]) if given.get("retry_delay") else 1.0,
     )
+
+
+def _credentials(options: "Options") -> str:
+    """The value of --creds, asked for once if it is not complete."""
+    from pyctr.cli import prompts
+
+    complete = prompts.credentials(vars(options)["creds"])
+    vars(options)["creds"] = complete
+    return complete
 
 
 def _seconds(text: str) -> float:

@@ -127,7 +127,7 @@ COMMAND = Command(
             choices=("gzip", "zstd"),
         ),
         Option(("--compression-level",), "1 (fast) to 9 (small) for gzip, to 20 for zstd", "int", "LEVEL"),
-        Option(("--creds",), "Credentials for the registry", "text", "USER:PASSWORD"),
+        Option(("--creds",), "Credentials; what is missing is asked for", "text", "USER[:PASSWORD]"),
         Option(
             ("--digestfile",), "Write the digest of the manifest to a file", "text", "PATH", complete="file"
         ),

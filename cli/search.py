@@ -157,7 +157,7 @@ COMMAND = Command(
             ("--cert-dir",), "Folder with certificates for the registry", "text", "PATH", complete="file"
         ),
         Option(("--compatible",), "Show stars, official and automated too, as docker does"),
-        Option(("--creds",), "Credentials for the registry", "text", "USER:PASSWORD"),
+        Option(("--creds",), "Credentials; what is missing is asked for", "text", "USER[:PASSWORD]"),
         Option(
             ("--filter", "-f"),
             "Only images that fit: stars=, is-automated=, is-official=",
