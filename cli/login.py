@@ -146,8 +146,9 @@ the repositories below team only.
 
 They are kept in $XDG_RUNTIME_DIR/containers/auth.json, which does not survive a reboot, unless --authfile or
 REGISTRY_AUTH_FILE names another file: one with mode 0600, where passwords are encoded but not encrypted. A
-credential helper that the file names (credHelpers, credsStore) gets them instead. When no user is named, and
-podman's or docker's files have credentials that the registry takes, nothing is asked.""",
+credential helper that the file names (credHelpers, credsStore) gets them instead; but those of a name space
+stay in the file beside a credsStore, which keeps whole registries only. When no user is named, and podman's
+or docker's files have credentials that the registry takes, nothing is asked.""",
     examples=(
         "pyctr login quay.io",
         "pyctr login -u me --password-stdin registry.example.com < password",

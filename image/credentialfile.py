@@ -89,14 +89,18 @@ def remove_all(file: CredentialFile) -> bool:
 
 
 def _helper(document: dict[str, Any], key: str) -> str:
-    """The helper that keeps the credentials for a key; empty when the file itself does."""
+    """The helper that keeps the credentials for a key; empty when the file itself does.
+
+    The credsStore is asked for registries only, as not every helper takes other names: a name space is for
+    the file.
+    """
     helpers = document.get("credHelpers")
     if type(helpers) is dict:
         for name, helper in helpers.items():
             if key_of(name) == key:
                 return str(helper)
     store = document.get("credsStore")
-    return store if type(store) is str else ""
+    return store if type(store) is str and "/" not in key else ""
 
 
 def _forget(auths: dict[str, Any], key: str) -> bool:

@@ -269,6 +269,23 @@ def test_a_helper_keeps_the_credentials(
     assert document(tmp_path / "kept.json") == {}
 
 
+def test_a_name_space_stays_in_the_file_beside_a_store(
+    cli: Cli, busybox: str, locked_registry: str, tmp_path: pathlib.Path
+) -> None:
+    """What login keeps is what push finds and logout removes; the helper knows nothing of it."""
+    helper, path = tmp_path / "docker-credential-test", tmp_path / "auth.json"
+    helper.write_text(HELPER)
+    helper.chmod(0o755)
+    path.write_text('{"credsStore": "test"}')
+    how: dict[str, Any] = {"env": {"PATH": f"{tmp_path}:{os.environ['PATH']}"}}
+    space, options = f"{locked_registry}/team", ("--authfile", path)
+    assert login(cli, space, "-v", *options, **how).stdout.splitlines()[0] == f"Used: {path}"
+    cli("push", "-q", *options, busybox, f"{space}/app:1", **how)
+    cli("logout", *options, space, **how)
+    assert document(path) == {"auths": {}, "credsStore": "test"}
+    assert cli("pull", *options, f"{space}/app:1", check=False, **how).returncode == 125
+
+
 def test_a_helper_takes_the_place_of_an_older_entry(
     cli: Cli, locked_registry: str, tmp_path: pathlib.Path
 ) -> None:
