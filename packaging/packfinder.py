@@ -2,12 +2,13 @@
 
 import sys
 from _frozen_importlib import ModuleSpec
-from _imp import acquire_lock, release_lock
+from _thread import RLock
 from marshal import loads
-from posix import O_CLOEXEC, O_RDONLY, close, open, pread, stat
+from posix import O_CLOEXEC, O_RDONLY, close, fstat, open, pread, stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from os import stat_result
     from types import ModuleType
 
 _Module = type(sys)
@@ -34,28 +35,44 @@ class Pack:
         self.root = root
         self.path = path
         self.start = start
+        self.lock = RLock()
+        self.identity = _identity(stat(path))
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> "ModuleSpec | None":
-        if name not in self.index:
+        if name not in self.index or not self._is_there():
             return None
+        return self._spec(name)
+
+    def _spec(self, name: str) -> ModuleSpec:
         is_package = name in self.packages
         file = f"{self.root}/{name.replace('.', '/')}{'/__init__' if is_package else ''}.py"
         return ModuleSpec(name, self, origin=file, is_package=is_package)  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> "ModuleType":
         """The module, complete. One thread at a time makes some: nobody sees half of one."""
-        acquire_lock()
-        # Opened each time: a forked child closes what it was not given, and no copy of the pack stays in the
-        # memory of a monitor.
-        fd = open(self.path, O_RDONLY | O_CLOEXEC)
-        try:
-            return self._load(spec.name, fd)
-        finally:
-            close(fd)
-            release_lock()
+        with self.lock:
+            # Opened each time: a forked child closes what it was not given, and no copy of the pack stays in
+            # the memory of a monitor.
+            fd = open(self.path, O_RDONLY | O_CLOEXEC)
+            try:
+                if _identity(fstat(fd)) != self.identity:
+                    raise ImportError(f"{self.path} was replaced by a newer one: run the command again")
+                return self._load(spec.name, fd)
+            finally:
+                close(fd)
 
     def exec_module(self, module: "ModuleType") -> None:
         """It has been executed already."""
+
+    def _is_there(self) -> bool:
+        """Whether this is still the pack that the index was read from: an upgrade puts another in its place.
+
+        The modules then come from their folders, as without a pack.
+        """
+        try:
+            return _identity(stat(self.path)) == self.identity
+        except OSError:
+            return False
 
     def _load(self, name: str, fd: int) -> "ModuleType":
         if name in sys.modules:
@@ -76,11 +93,15 @@ class Pack:
 
     def _empty_module(self, name: str) -> "ModuleType":
         module = _Module(name)
-        module.__spec__ = spec = self.find_spec(name)
-        module.__file__ = spec.origin  # type: ignore[union-attr]
+        module.__spec__ = spec = self._spec(name)
+        module.__file__ = file = str(spec.origin)
         if name in self.packages:
-            module.__path__ = [module.__file__.rpartition("/")[0]]  # type: ignore[union-attr]
+            module.__path__ = [file.rpartition("/")[0]]
         return module
+
+
+def _identity(status: "stat_result") -> "tuple[int, int, int]":
+    return status.st_dev, status.st_ino, status.st_mtime_ns
 
 
 def install(

@@ -115,11 +115,33 @@ print(len(sys.modules.keys() & set(names)) == len(names))
 """
 
 
+REPLACED = """
+import os
+import pyctr.cli.main
+with open(f"{path}.new", "wb") as file:
+    file.write(bytes(1000))
+os.rename(f"{path}.new", path)
+from pyctr.engine import signals
+print(signals.parse_signal("HUP"), type(signals.__spec__.loader).__name__)
+"""
+CROSSING = """
+import threading
+start = threading.Barrier(2)
+def load(name):
+    start.wait()
+    __import__(name)
+threads = [threading.Thread(target=load, args=(name,)) for name in ("pyctr.fetching", "urllib.request")]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print("loaded")
+"""
+
+
 def instead_of_main(program: pathlib.Path, code: str) -> str:
     """What `code` prints in the launcher's place."""
     text = program.read_text()
     program.write_text(text[: text.index("from pyctr.cli.main")] + code)
-    return subprocess.run([program], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([program], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def test_every_module_can_come_from_the_pack(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
@@ -132,6 +154,25 @@ def test_every_module_can_come_from_the_pack(packed: tuple[pathlib.Path, pathlib
 def test_threads_can_import_from_the_pack_at_once(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
     program, _ = packed
     assert instead_of_main(program, AT_ONCE) == "True\n"
+
+
+def test_threads_may_import_what_a_packed_module_imports(
+    packed: tuple[pathlib.Path, pathlib.Path],
+) -> None:
+    program, package = packed
+    (package / "fetching.py").write_text("import urllib.request\n")
+    pack.write_pack(package, program.with_name("pyctr.pack"))
+    text = program.read_text()
+    for _ in range(4):
+        program.write_text(text)
+        assert instead_of_main(program, CROSSING) == "loaded\n"
+
+
+def test_a_pack_that_an_upgrade_replaces_is_left_alone(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
+    """By commands that run meanwhile: what they still load comes from the folders."""
+    program, _ = packed
+    code = f"path = {str(program.with_name('pyctr.pack'))!r}{REPLACED}"
+    assert instead_of_main(program, code) == "1 SourceFileLoader\n"
 
 
 def test_a_failure_shows_the_line_of_the_module(packed: tuple[pathlib.Path, pathlib.Path]) -> None:
