@@ -4,6 +4,7 @@ The kernel's rules are in user_namespaces(7), those of the set-uid helpers in ne
 """
 
 import _signal
+import _thread
 import os
 
 from pyctr.rootless import processes, syscalls
@@ -237,25 +238,34 @@ class MappedCall:
 
     def __init__(self, child: int, fd: int) -> None:
         self._child = child
+        self._pidfd = os.pidfd_open(child)
+        self._waiting = _thread.allocate_lock()
         self.fd = fd
 
     def result(self) -> "Any":
         """Waits for the result, or raises the function's error, as `call_mapped` does. Once only."""
-        answer = b""
-        while data := os.read(self.fd, 1 << 20):
-            answer += data
-        status = os.waitpid(self._child, 0)[1]
-        self._child = 0
+        with self._waiting:
+            answer = b""
+            while data := os.read(self.fd, 1 << 20):
+                answer += data
+            status = os.waitpid(self._child, 0)[1]
+            self._child = 0
         return _unpack_answer(answer, status)
 
     def end(self) -> None:
-        """Kills it unless it has ended. Safe to call twice."""
-        if self._child:
-            os.kill(self._child, 9)
-            os.waitpid(self._child, 0)
-            self._child = 0
-        if self.fd >= 0:
+        """Kills it unless it has ended, also while another thread waits for the result. Safe twice."""
+        if self.fd < 0:
+            return
+        try:
+            _signal.pidfd_send_signal(self._pidfd, _signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        with self._waiting:
+            if self._child:
+                os.waitpid(self._child, 0)
+                self._child = 0
             os.close(self.fd)
+            os.close(self._pidfd)
             self.fd = -1
 
 
@@ -310,6 +320,7 @@ def _serve_call(
 
     result: tuple[Any, ...]
     try:
+        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)  # ctrl-c is the parent's: it ends this process
         mapping.enter()
         syscalls.unshare(syscalls.CLONE_NEWNS)
         os.umask(0)

@@ -3,6 +3,8 @@
 And what one pull does side by side.
 """
 
+import os
+import signal
 import subprocess
 import threading
 
@@ -67,6 +69,19 @@ def test_nobody_waits_for_a_pull_nor_takes_from_it(
     assert cli("rmi", image.reference).returncode == 0
     cli("system", "prune", "-af")
     assert list(blobs_of(cli)) == []
+
+
+def test_ctrl_c_leaves_no_half_of_a_layer(cli: Cli, image: Sample, scripted: Scripted) -> None:
+    """A terminal sends SIGINT to all processes of the pull at once."""
+    pipe = subprocess.PIPE
+    pull = cli.start(*PULL, image.reference, stdout=pipe, stderr=pipe, process_group=0)
+    assert scripted.stalled.wait(60)
+    os.killpg(pull.pid, signal.SIGINT)
+    _output, errors = pull.communicate(timeout=60)
+    assert (pull.returncode, errors) == (130, "")
+    assert [
+        name for _, names, _ in os.walk(f"{cli.store.root}/layers") for name in names if "tmp." in name
+    ] == []
 
 
 def blobs_of(cli: Cli) -> list[str]:

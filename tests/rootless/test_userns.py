@@ -1,7 +1,9 @@
 """User namespaces of an ordinary user, against the kernel."""
 
 import os
+import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,24 @@ def test_errors_of_the_child_arrive_with_their_words() -> None:
 def test_a_killed_child_is_an_error() -> None:
     with pytest.raises(PyctrError, match="without an answer"):
         userns.call_mapped(userns.default_maps(), lambda: os.kill(os.getpid(), 9))
+
+
+def test_a_call_can_be_ended_while_a_thread_waits_for_it() -> None:
+    """As ctrl-c does in a pull. Neither of the two may take the other's news."""
+    for _ in range(10):
+        call = userns.start_mapped(userns.default_maps(), signal.pause)
+        with ThreadPoolExecutor(1) as pool:
+            result = pool.submit(call.result)
+            call.end()
+            with pytest.raises(PyctrError, match="without an answer"):
+                result.result(30)
+        call.end()
+
+
+def test_ctrl_c_is_the_callers() -> None:
+    """A terminal sends SIGINT to all processes of the command: the call is ended by whoever made it."""
+    kept = userns.call_mapped(userns.default_maps(), lambda: [os.kill(os.getpid(), signal.SIGINT), 1])
+    assert kept == [None, 1]
 
 
 def test_an_id_that_is_not_ours_is_refused_with_the_helpers_words() -> None:
