@@ -67,18 +67,27 @@ def _digest(headers: "dict[str, str]") -> str:
 
 def _would_be_pulled(store: paths.Store, image: "Image", top: str, options: "PullOptions") -> bool:
     """Whether a pull of the document `top` would bring this very image, and everything of it is here."""
-    if not image.pulled or options.wants_platform() or not _is_for_host(image):
+    if not image.pulled or options.wants_platform() or not _is_chosen(store, image, top):
         return False
     digests = (top, image.manifest_digest, image.config_digest, *[layer.digest for layer in image.layers])
     return all([os.path.exists(store.blob(digest)) for digest in digests]) and _is_unpacked(store, image)
 
 
-def _is_for_host(image: "Image") -> bool:
-    """An index may have been asked for another platform then. Of several variants the best may be new."""
+def _is_chosen(store: paths.Store, image: "Image", top: str) -> bool:
+    """Whether this machine takes the image from the document `top`: it may have been pulled for another.
+
+    PyctrError or OSError when `top` cannot be read.
+    """
     from pyctr.image import platform
+    from pyctr.storage import blobs
 
     here = platform.host()
-    return (image.os, image.architecture) == (here.os, here.architecture) and here.architecture != "arm"
+    if top == image.manifest_digest:
+        return (image.os, image.architecture) == (here.os, here.architecture)
+    parsed = manifest.parse(blobs.read_blob(store, top), "", top)
+    if not isinstance(parsed, manifest.Index):
+        return False
+    return platform.choose(parsed, here, top).digest == image.manifest_digest
 
 
 def _is_unpacked(store: paths.Store, image: "Image") -> bool:

@@ -1,5 +1,6 @@
 """Pulls and pushes with nothing to do: seen at a glance, and never believed too early."""
 
+import json
 import os
 import pathlib
 import socket
@@ -10,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pyctr.image import glance, lookup, places, pull, push, reference, unchanged
+from pyctr.image import glance, lookup, places, platform, pull, push, reference, unchanged
+from pyctr.image.manifest import DOCKER_MANIFEST, OCI_INDEX, digest_of
 from pyctr.image.progress import SILENT
 from pyctr.image.pull import PullOptions
 from pyctr.image.rendering import Wishes
@@ -89,6 +91,32 @@ def test_an_image_for_another_machine_goes_the_whole_way(own_store: Store, sampl
     image = lookup.lookup(own_store, sample.reference)
     images.put_image(own_store, image.replace(architecture="s390x"))
     assert still(own_store, sample.reference) is None
+
+
+def test_an_image_of_an_index_is_taken_if_this_machine_would_choose_it(
+    own_store: Store, scripted: Scripted
+) -> None:
+    """Two variants for one architecture, whose configs name none: only the index tells them apart."""
+    sample = Sample(scripted)
+    entries = [described(sample, ""), described(sample, "v9")]
+    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
+    served = send(index, OCI_INDEX, Docker_Content_Digest=digest_of(index))
+    sample.answer(f"{sample.path}/manifests/latest", served)
+    other = f"linux/{platform.host().architecture}/v9"
+    foreign = pull.pull(own_store, sample.reference, ANY.replace(platform=other))
+    assert still(own_store, sample.reference) is None
+    own = pull.pull(own_store, sample.reference, ANY)
+    assert own.manifest_digest != foreign.manifest_digest
+    assert still(own_store, sample.reference) == own
+
+
+def described(sample: Sample, variant: str) -> dict[str, object]:
+    """One more manifest of the sample, for a variant of this machine, as an index lists it."""
+    sample.manifest["annotations"] = {"variant": variant}
+    data = sample.serve_manifest()
+    kind = {"os": "linux", "architecture": platform.host().architecture, "variant": variant}
+    digest = {"mediaType": DOCKER_MANIFEST, "digest": digest_of(data), "size": len(data)}
+    return {**digest, "platform": kind}
 
 
 @pytest.mark.parametrize("named", ["location", "mirror"])
