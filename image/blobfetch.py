@@ -50,6 +50,7 @@ class BlobFetch:
         self._lanes = lanes
         self._parts = Parts(blob)
         self._lock = threading.Lock()
+        self._over = threading.Event()  # helpers that are at work give up
         self._ahead = 0  # bytes in parts
         self._pieces: list[_Piece] = []
         self._helpers: list[threading.Thread] = []
@@ -140,7 +141,7 @@ class BlobFetch:
         return Invalid(f"blob {self._descriptor.digest}: the registry sends more than was asked for")
 
     def _check_stop(self) -> None:
-        if self._stop.is_set():
+        if self._stop.is_set() or self._over.is_set():
             raise Stopped(f"blob {self._descriptor.digest} was not finished")
 
     def _told(self, more: int) -> None:
@@ -203,6 +204,7 @@ class BlobFetch:
 
     def _leave(self) -> None:
         """Nobody is at work on the files any more."""
+        self._over.set()
         with self._lock:
             self._pieces.clear()
         for helper in self._helpers:

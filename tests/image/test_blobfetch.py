@@ -158,6 +158,27 @@ def wait_for(store: Store, large: Large) -> None:
         threading.Event().wait(0.1)
 
 
+def test_helpers_do_not_hold_up_a_pull_that_fails(
+    own_store: Store, large: Large, scripted: Scripted
+) -> None:
+    """The first part breaks off again and again, while those of the helpers come slowly."""
+    helped = threading.Event()
+    slow: list[int] = []  # where the part of each slow piece starts
+
+    def before(start: int) -> None:
+        if start < PART:
+            assert helped.wait(30)
+            raise ConnectionError
+        helped.set()
+        slow.append(start)
+        scripted.over.wait(0.3)
+
+    large.serve(before)
+    with pytest.raises(PyctrError, match="connection broke"):
+        fetch(own_store, large)
+    assert all([slow.count(start) < PART // (1 << 16) - 2 for start in slow])
+
+
 def test_parts_of_a_killed_pull_are_garbage(own_store: Store, large: Large) -> None:
     folder = f"{own_store.blobs()}/sha256"
     records.make_folder(folder)
