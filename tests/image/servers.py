@@ -100,14 +100,20 @@ def status(code: int, **headers: str) -> Answer:
     return send(b"", code=code, **headers)
 
 
+def begin(handler: Handler, data: bytes, at: int = 0) -> None:
+    """Announces all of `data` and sends `at` bytes of it."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(data)))
+    handler.end_headers()
+    handler.wfile.write(data[:at])
+    handler.wfile.flush()
+
+
 def truncated(data: bytes, at: int) -> Answer:
     """Announces all of `data` and closes the connection after `at` bytes."""
 
     def answer(handler: Handler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(data)))
-        handler.end_headers()
-        handler.wfile.write(data[:at])
+        begin(handler, data, at)
         handler.close_connection = True
 
     return answer
@@ -140,11 +146,7 @@ def stalling(scripted: Scripted, data: bytes, at: int = 0) -> Answer:
     """Sends `at` bytes and then nothing, until the test is over."""
 
     def answer(handler: Handler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(data)))
-        handler.end_headers()
-        handler.wfile.write(data[:at])
-        handler.wfile.flush()
+        begin(handler, data, at)
         scripted.stalled.set()
         scripted.over.wait()
 
@@ -155,11 +157,7 @@ def pausing(scripted: Scripted, data: bytes, at: int = 0) -> Answer:
     """Sends `at` bytes, and the others when the test says so."""
 
     def answer(handler: Handler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(data)))
-        handler.end_headers()
-        handler.wfile.write(data[:at])
-        handler.wfile.flush()
+        begin(handler, data, at)
         scripted.stalled.set()
         scripted.resumed.wait()
         handler.wfile.write(data[at:])
@@ -171,9 +169,7 @@ def trickling(scripted: Scripted, data: bytes) -> Answer:
     """Sends a byte now and then, which is enough to be no stall, until the test is over."""
 
     def answer(handler: Handler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(data)))
-        handler.end_headers()
+        begin(handler, data)
         for number in range(len(data)):
             if scripted.over.wait(0.05):
                 return
