@@ -1,6 +1,8 @@
 """Pushing a manifest list: its images by their digests, then the index under its tag.
 
-What only another registry has goes through the store, and the next sweep takes it out again.
+What only another registry has goes through the store, and the next sweep takes it out again. All of it is
+pinned meanwhile: the list and its images may be removed. A crash leaves here what the next rmi or image
+prune removes, and in the registry blobs and images without a tag: that is moved last.
 """
 
 import threading
@@ -16,8 +18,9 @@ from pyctr.image.transport import Access
 from pyctr.image.upload import Uploader
 from pyctr.rootless.errors import PyctrError
 from pyctr.rootless.values import Value
-from pyctr.storage import blobs, images, paths, sweep
+from pyctr.storage import blobs, images, manifestlists, paths, sweep
 from pyctr.storage.manifestlists import Entry, ManifestList
+from pyctr.storage.pins import Pin
 
 
 class _Way(Value):
@@ -48,11 +51,12 @@ def push_list(
     rendering.check(wishes)
     form = wishes.format or "oci"
     wishes = wishes.replace(format="v2s2" if form == "v2s2" else "")
-    with push.naming(to), images.making(store):
+    with push.naming(to), Pin(store) as pin:
         if to.digest:
             raise PyctrError("a manifest list cannot be pushed to a digest", "Push to a tag instead.")
         uploader = Uploader(to, registries.reached(store, str(to), access))
         way = _Way(store, to, uploader, wishes, access, progress)
+        manifests = _pinned(pin, manifests.id) if every else manifests
         entries = [_push_entry(way, each) if every else each for each in manifests.entries]
         data = manifestlist.document(manifestlist.index(manifests, entries, form))
         progress.line("Writing manifest list to image destination")
@@ -62,12 +66,27 @@ def push_list(
     return manifest.digest_of(data)
 
 
-def _push_entry(way: _Way, entry: Entry) -> Entry:
-    """Brings one image up; its entry as it is there."""
-    data = blobs.read_blob(way.store, entry.digest)
+def _pinned(pin: Pin, list_id: str) -> ManifestList:
+    """The list as it is now. All that its images need stays from now on. NoSuchList, PyctrError."""
+    with images.making(pin.store):
+        current = manifestlists.read(pin.store, list_id)
+        for entry in current.entries:
+            found, _data = _manifest_of(pin.store, entry)
+            pin.add([entry.digest, *[blob.digest for blob in (found.config, *found.layers)]])
+    return current
+
+
+def _manifest_of(store: paths.Store, entry: Entry) -> tuple[Manifest, bytes]:
+    data = blobs.read_blob(store, entry.digest)
     found = manifest.parse(data, entry.media_type, entry.digest)
     if not isinstance(found, Manifest):
         raise Invalid(f"{entry.digest} is not the manifest of an image")
+    return found, data
+
+
+def _push_entry(way: _Way, entry: Entry) -> Entry:
+    """Brings one image up; its entry as it is there."""
+    found, data = _manifest_of(way.store, entry)
     way.progress.line(f"Copying image {entry.digest}")
     if entry.source and _stays(entry, way.wishes):
         return _copy(way, entry, found, data)

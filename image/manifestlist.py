@@ -2,6 +2,9 @@
 
 Sources: podman-manifest(1) and its parts; OCI image-spec, image-index.md; the distribution project's "Image
 Manifest Version 2, Schema 2" for docker's lists.
+
+What is added is pinned until the record of the list refers to it. A crash before that leaves the old list,
+and manifests that the next rmi or image prune removes.
 """
 
 import datetime
@@ -19,6 +22,7 @@ from pyctr.rootless.values import Value
 from pyctr.storage import blobs, images, manifestlists, paths
 from pyctr.storage.images import Image
 from pyctr.storage.manifestlists import Entry, ManifestList, NoSuchList
+from pyctr.storage.pins import Pin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,11 +123,11 @@ def add(
 
     Of an index one image is added, that for the wanted platform, or `every` one.
     """
-    with images.making(store):
-        entries = _entries(store, name, access, wanted, every=every)
-        with manifestlists.lock(store):
+    with Pin(store) as pin:
+        entries = _entries(pin, name, access, wanted, every=every)
+        new = {entry.digest: changes.applied(entry) for entry in entries}
+        with images.making(store), manifestlists.lock(store):
             current = manifestlists.read(store, to.id)
-            new = {entry.digest: changes.applied(entry) for entry in entries}
             kept = [entry for entry in current.entries if entry.digest not in new]
             current = current.replace(entries=(*kept, *new.values()))
             manifestlists.write(store, current)
@@ -131,22 +135,25 @@ def add(
 
 
 def _entries(
-    store: paths.Store, name: str, access: "Access", wanted: manifest.Platform, *, every: bool
+    pin: Pin, name: str, access: "Access", wanted: manifest.Platform, *, every: bool
 ) -> list[Entry]:
     if not name.startswith(REMOTE):
         try:
-            return [_local(store, lookup.lookup(store, name.removeprefix(LOCAL)))]
+            return [_local(pin, lookup.lookup(pin.store, name.removeprefix(LOCAL)))]
         except NoSuchImage:
             if name.startswith(LOCAL):
                 raise
-    return _remote(store, name.removeprefix(REMOTE), access, wanted, every=every)
+    return _remote(pin, name.removeprefix(REMOTE), access, wanted, every=every)
 
 
-def _local(store: paths.Store, image: Image) -> Entry:
+def _local(pin: Pin, image: Image) -> Entry:
+    """The entry for an image of the store, whose blobs stay from now on. NoSuchObject."""
+    pin.add(image.digests)
+    image = images.read_image(pin.store, image.id)  # still: else a sweep may have been faster
     return Entry(
         image.manifest_digest,
         image.manifest_media_type,
-        blobs.blob_size(store, image.manifest_digest),
+        blobs.blob_size(pin.store, image.manifest_digest),
         architecture=image.architecture,
         os=image.os,
         variant=image.variant,
@@ -154,15 +161,13 @@ def _local(store: paths.Store, image: Image) -> Entry:
     )
 
 
-def _remote(
-    store: paths.Store, name: str, access: "Access", wanted: manifest.Platform, *, every: bool
-) -> list[Entry]:
-    repository, full, data, told = read_remote(store, name, access)
+def _remote(pin: Pin, name: str, access: "Access", wanted: manifest.Platform, *, every: bool) -> list[Entry]:
+    repository, full, data, told = read_remote(pin.store, name, access)
     found = manifest.parse(data, told, str(full))
     if not isinstance(found, Index):
-        return [_of_manifest(store, repository, data, told, full.repository, None)]
+        return [_of_manifest(pin, repository, data, told, full.repository, None)]
     chosen = found.manifests if every else (platform.choose(found, wanted, str(full)),)
-    return [_of_descriptor(store, repository, each, full.repository) for each in chosen]
+    return [_of_descriptor(pin, repository, each, full.repository) for each in chosen]
 
 
 def read_remote(
@@ -177,13 +182,13 @@ def read_remote(
     return repository, full, *repository.manifest(full.digest or full.tag)
 
 
-def _of_descriptor(store: paths.Store, repository: "Repository", found: Descriptor, source: str) -> Entry:
+def _of_descriptor(pin: Pin, repository: "Repository", found: Descriptor, source: str) -> Entry:
     data, told = repository.manifest(found.digest)
-    return _of_manifest(store, repository, data, found.media_type or told, source, found)
+    return _of_manifest(pin, repository, data, found.media_type or told, source, found)
 
 
 def _of_manifest(
-    store: paths.Store,
+    pin: Pin,
     repository: "Repository",
     data: bytes,
     told: str,
@@ -196,7 +201,7 @@ def _of_manifest(
         raise Invalid(
             f"{source} has an index in an index", "Add the images of the inner one by their digests."
         )
-    digest = blobs.put_blob(store, data, listed.digest if listed else None)
+    digest = pin.put_blob(data, listed.digest if listed else "")
     if listed and listed.platform:
         its, annotations = listed.platform, listed.annotations
     else:

@@ -1,8 +1,8 @@
 """Pins: what a call at work needs, which no record refers to yet.
 
 root/pins/tmp.<random> holds a line for each digest of a blob and each name of a layer. While its lock is
-held, sweepers take none of these; once the lock can be had it is garbage itself. So pulls, loads and commits
-need the store lock for moments only: to pin, and to write the record of the image.
+held, sweepers take none of these; once the lock can be had it is garbage itself. So pulls, loads, commits
+and what is done to manifest lists need the store lock for moments only: to pin, and to write a record.
 
 Lines are only ever added, under the shared store lock: what is seen after that, no sweep is about to take.
 """
